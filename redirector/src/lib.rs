@@ -1,0 +1,5 @@
+//! The agent that steers the datapath.
+
+pub mod config;
+pub mod health;
+pub mod topology;
