@@ -1,1 +1,21 @@
+//! The datapath as a pure function of a packet, the tables and the time.
+//!
+//! [`pipeline::run`] sees the world through two traits: [`Packet`] (bytes and checksums) and [`Tables`] (maps).
+//! The programs in `main.rs` implement them over XDP and TC contexts and BPF maps; the tests over a vector and hash
+//! maps. Nothing here allocates, panics or loops without a bound, because the kernel's verifier reads it too.
 #![no_std]
+
+pub mod checksum;
+pub mod conntrack;
+pub mod nat;
+pub mod packet;
+pub mod parse;
+pub mod pipeline;
+pub mod reset;
+pub mod select;
+pub mod tables;
+pub mod verdict;
+
+pub use packet::Packet;
+pub use tables::{FlowRef, Tables};
+pub use verdict::Verdict;

@@ -1,0 +1,99 @@
+//! The TC program, for the ingress of interfaces without native XDP.
+
+
+use aya_ebpf::{
+    bindings::{BPF_F_PSEUDO_HDR, TC_ACT_OK, TC_ACT_SHOT},
+    helpers::{bpf_ktime_get_coarse_ns, bpf_redirect, bpf_skb_change_tail},
+    macros::classifier,
+    programs::TcContext,
+};
+use redirector_ebpf::{
+    Packet,
+    checksum::Delta,
+    packet::{Even, OutOfBounds, Wire},
+    parse::offset,
+    pipeline,
+    verdict::Action,
+};
+
+use crate::maps::Maps;
+
+#[classifier]
+pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
+    // SAFETY: takes no arguments.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let mut frame = Frame(ctx);
+    frame.pull();
+    match pipeline::run(&mut frame, &Maps, now).action {
+        Action::Pass => TC_ACT_OK,
+        Action::Drop => TC_ACT_SHOT,
+        // SAFETY: any interface index is allowed.
+        Action::Transmit { ifindex } => (unsafe { bpf_redirect(ifindex, 0) }) as i32,
+    }
+}
+
+struct Frame(TcContext);
+
+impl Frame {
+    /// Brings both headers into reach of direct access, where the driver has put them elsewhere.
+    #[inline(always)]
+    fn pull(&self) {
+        if self.0.data() + offset::END > self.0.data_end() && self.0.len() as usize >= offset::END {
+            // On failure the parser says that the packet is truncated.
+            let _ = self.0.pull_data(offset::END as u32);
+        }
+    }
+
+    /// A pointer to `T` at `offset`, if the frame holds one there.
+    #[inline(always)]
+    fn at<T: Wire>(&self, offset: usize) -> Result<*mut Even<T>, OutOfBounds> {
+        let start = self.0.data() + offset;
+        if start + size_of::<T>() > self.0.data_end() { Err(OutOfBounds) } else { Ok(start as *mut Even<T>) }
+    }
+}
+
+impl Packet for Frame {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.len() as usize
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: the kernel's context is valid while the program runs.
+        unsafe { (*self.0.skb.skb).ifindex }
+    }
+
+    #[inline(always)]
+    fn read<T: Wire>(&self, offset: usize) -> Result<T, OutOfBounds> {
+        // SAFETY: within bounds, and any bytes are a `T`.
+        self.at(offset).map(|pointer| unsafe { (*pointer).0 })
+    }
+
+    #[inline(always)]
+    fn write<T: Wire>(&mut self, offset: usize, value: T) -> Result<(), OutOfBounds> {
+        // SAFETY: within bounds.
+        self.at(offset).map(|pointer| unsafe { *pointer = Even(value) })
+    }
+
+    #[inline(always)]
+    fn update_tcp_checksum(&mut self, offset: usize, pseudo: Delta, body: Delta) -> Result<(), OutOfBounds> {
+        // The helper knows whether the field holds a checksum or, for the hardware to complete, the pseudo-header's sum.
+        let pseudo_flag = u64::from(BPF_F_PSEUDO_HDR);
+        self.0
+            .skb
+            .l4_csum_replace(offset, 0, u64::from(pseudo.wsum()), pseudo_flag)
+            .and_then(|()| self.0.skb.l4_csum_replace(offset, 0, u64::from(body.wsum()), 0))
+            .map_err(|_| OutOfBounds)
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, len: usize) -> Result<(), OutOfBounds> {
+        // SAFETY: the helper checks the length.
+        if self.len() == len || unsafe { bpf_skb_change_tail(self.0.skb.skb, len as u32, 0) } == 0 {
+            Ok(())
+        } else {
+            Err(OutOfBounds)
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The XDP program.
+
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    helpers::{bpf_ktime_get_coarse_ns, bpf_redirect, bpf_xdp_adjust_tail},
+    macros::xdp,
+    programs::XdpContext,
+};
+use redirector_ebpf::{
+    Packet,
+    checksum::Delta,
+    packet::{Even, OutOfBounds, Wire},
+    pipeline,
+    verdict::Action,
+};
+
+use crate::maps::Maps;
+
+#[xdp]
+pub(crate) fn redirector_xdp(ctx: XdpContext) -> u32 {
+    // SAFETY: takes no arguments.
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    match pipeline::run(&mut Frame(ctx), &Maps, now).action {
+        Action::Pass => XDP_PASS,
+        Action::Drop => XDP_DROP,
+        // Redirection even to the interface it came from: it works where XDP_TX does not, on veth without a peer program.
+        // SAFETY: any interface index is allowed.
+        Action::Transmit { ifindex } => (unsafe { bpf_redirect(ifindex, 0) }) as u32,
+    }
+}
+
+struct Frame(XdpContext);
+
+impl Frame {
+    /// A pointer to `T` at `offset`, if the frame holds one there.
+    #[inline(always)]
+    fn at<T: Wire>(&self, offset: usize) -> Result<*mut Even<T>, OutOfBounds> {
+        let start = self.0.data() + offset;
+        if start + size_of::<T>() > self.0.data_end() { Err(OutOfBounds) } else { Ok(start as *mut Even<T>) }
+    }
+}
+
+impl Packet for Frame {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.0.data_end() - self.0.data()
+    }
+
+    #[inline(always)]
+    fn ingress(&self) -> u32 {
+        // SAFETY: the kernel's context is valid while the program runs.
+        unsafe { (*self.0.ctx).ingress_ifindex }
+    }
+
+    #[inline(always)]
+    fn read<T: Wire>(&self, offset: usize) -> Result<T, OutOfBounds> {
+        // SAFETY: within bounds, and any bytes are a `T`.
+        self.at(offset).map(|pointer| unsafe { (*pointer).0 })
+    }
+
+    #[inline(always)]
+    fn write<T: Wire>(&mut self, offset: usize, value: T) -> Result<(), OutOfBounds> {
+        // SAFETY: within bounds.
+        self.at(offset).map(|pointer| unsafe { *pointer = Even(value) })
+    }
+
+    #[inline(always)]
+    fn update_tcp_checksum(&mut self, offset: usize, pseudo: Delta, body: Delta) -> Result<(), OutOfBounds> {
+        // XDP sees complete checksums only: the interfaces it runs on must not leave them to the hardware on transmit.
+        let check = self.read(offset)?;
+        self.write(offset, pseudo.and(body).apply(check))
+    }
+
+    #[inline(always)]
+    fn truncate(&mut self, len: usize) -> Result<(), OutOfBounds> {
+        let change = len as i32 - self.len() as i32;
+        // SAFETY: the helper checks the length.
+        if change == 0 || unsafe { bpf_xdp_adjust_tail(self.0.ctx, change) } == 0 { Ok(()) } else { Err(OutOfBounds) }
+    }
+}
