@@ -18,13 +18,8 @@ use crate::{
 pub fn run<P: Packet, T: Tables>(packet: &mut P, tables: &T, now: u64) -> Verdict {
     let verdict = match parse(packet) {
         Err(reason) => Verdict::pass(reason),
-        Ok(segment) => match tables.flow(&segment.key) {
-            Some(flow) if !reopens(flow, &segment) => established(packet, tables, &segment, flow, now),
-            Some(flow) => {
-                tables.remove_flow(&flow.peer_key());
-                tables.remove_flow(&segment.key);
-                unknown(packet, tables, &segment, now)
-            }
+        Ok(segment) => match live_flow(tables, &segment) {
+            Some(flow) => established(packet, tables, &segment, flow, now),
             None => unknown(packet, tables, &segment, now),
         },
     };
@@ -32,10 +27,18 @@ pub fn run<P: Packet, T: Tables>(packet: &mut P, tables: &T, now: u64) -> Verdic
     verdict
 }
 
-/// Does a client reuse the port of a connection that is over?
+/// The packet's flow, unless its connection is over and the client now reuses the port: then it makes room.
 #[inline(always)]
-fn reopens(flow: FlowRef<'_>, segment: &Segment) -> bool {
-    segment.flags.opens() && flow.direction() == Flow::FORWARD && FlowState(flow.state()).is_closed()
+fn live_flow<'t, T: Tables>(tables: &'t T, segment: &Segment) -> Option<FlowRef<'t>> {
+    let flow = tables.flow(&segment.key)?;
+    let reopened =
+        segment.flags.opens() && flow.direction() == Flow::FORWARD && FlowState(flow.state()).is_closed();
+    if reopened {
+        tables.remove_flow(&flow.peer_key());
+        tables.remove_flow(&segment.key);
+        return None;
+    }
+    Some(flow)
 }
 
 /// A packet of a known flow follows it, unless the flow is fenced.
