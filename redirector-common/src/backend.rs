@@ -25,13 +25,32 @@ pub struct Backend {
     /// First source port to hand out (host order), and how many follow.
     pub first_port: u16,
     pub ports: u16,
-    pub reserved: u16,
+    /// [`Backend::OPEN`] or zero. For the agent; the datapath goes by the fence.
+    pub state: u16,
     /// The service's id, plus one: zero is an unused entry.
     pub owner: u32,
-    pub reserved2: u32,
+    pub reserved: u32,
 }
 
 impl Backend {
+    /// Flows it has may go on.
+    const OPEN: u16 = 1;
+
+    pub const fn is_open(&self) -> bool {
+        self.state == Self::OPEN
+    }
+
+    /// From now on it may have flows. Those that were fenced before stay so.
+    pub const fn open(&mut self) {
+        self.state = Self::OPEN;
+    }
+
+    /// Ends every flow made before `epoch`.
+    pub const fn close(&mut self, epoch: u64) {
+        self.state = 0;
+        self.fence = epoch;
+    }
+
     /// Does a flow made in `epoch` no longer belong here?
     #[inline(always)]
     pub const fn fences(&self, epoch: u64) -> bool {

@@ -1,5 +1,6 @@
 //! The agent that steers the datapath.
 
 pub mod config;
+pub mod dataplane;
 pub mod health;
 pub mod topology;

@@ -1,0 +1,22 @@
+//! The agent's side of the datapath: the desired state into the maps, the programs onto the interfaces.
+//!
+//! [`plan`] is pure and decides what is to be written, in which order; [`Dataplane`] carries it out.
+
+mod announce;
+mod attach;
+mod batch;
+mod error;
+mod maps;
+mod netlink;
+mod pins;
+pub mod plan;
+mod reset;
+mod slots;
+mod sweep;
+mod writer;
+
+pub use attach::Hook;
+pub use error::DataplaneError;
+pub use netlink::{HostAddress, Interface, Netlink};
+pub use pins::remove as remove_pins;
+pub use writer::{Dataplane, Swept};

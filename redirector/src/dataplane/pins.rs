@@ -1,0 +1,128 @@
+//! The directory on the bpf file system where maps and links outlive the agent.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::{Flock, FlockArg},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+};
+use redirector_common::names;
+
+use super::error::{DataplaneError, Result};
+
+/// The pins of one agent, held against every other for as long as this value lives.
+#[derive(Debug)]
+pub struct Pins {
+    root: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl Pins {
+    /// Opens the directory, or makes it, and locks it.
+    pub fn open(root: &Path) -> Result<Self> {
+        let parent = root.parent().unwrap_or(root);
+        if !on_bpf_fs(parent) {
+            return Err(DataplaneError::NoBpfFs { path: parent.to_owned() });
+        }
+        create(root)?;
+        let lock = lock(root)?;
+        let pins = Self { root: root.to_owned(), _lock: lock };
+        if let Some(found) = pins.other_layout()? {
+            return Err(DataplaneError::OtherLayout { path: root.to_owned(), found });
+        }
+        create(&pins.maps())?;
+        Ok(pins)
+    }
+
+    /// Where this version's maps are: another layout is another directory, so that neither misreads the other.
+    pub fn maps(&self) -> PathBuf {
+        self.root.join(layout())
+    }
+
+    /// Whether an earlier agent has left its maps here.
+    pub fn adopted(&self) -> bool {
+        self.maps().join(names::SERVICES).exists()
+    }
+
+    pub fn link(&self, hook: &str, interface: &str) -> PathBuf {
+        self.root.join(format!("{LINK}{hook}-{interface}"))
+    }
+
+    /// Links that are pinned here: path, hook and interface.
+    pub fn links(&self) -> Result<Vec<(PathBuf, String, String)>> {
+        let mut links = Vec::new();
+        for name in self.entries()? {
+            if let Some((hook, interface)) = name.strip_prefix(LINK).and_then(|rest| rest.split_once('-')) {
+                links.push((self.root.join(&name), hook.to_owned(), interface.to_owned()));
+            }
+        }
+        Ok(links)
+    }
+
+    /// Removes everything: links first, so that no packet meets a program without its maps.
+    pub fn remove(self) -> Result<()> {
+        for (path, ..) in self.links()? {
+            remove_file(&path)?;
+        }
+        remove_tree(&self.root)
+    }
+
+    fn entries(&self) -> Result<Vec<String>> {
+        let failed = |source| DataplaneError::Path { path: self.root.clone(), source };
+        fs::read_dir(&self.root)
+            .map_err(failed)?
+            .map(|entry| Ok(entry.map_err(failed)?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    fn other_layout(&self) -> Result<Option<String>> {
+        Ok(self.entries()?.into_iter().find(|name| !name.starts_with(LINK) && *name != layout()))
+    }
+}
+
+/// Removes the pins under `root`, of any layout, unless an agent is running on them. `false`: there were none.
+pub fn remove(root: &Path) -> Result<bool> {
+    if !root.exists() {
+        return Ok(false);
+    }
+    let pins = Pins { root: root.to_owned(), _lock: lock(root)? };
+    pins.remove()?;
+    Ok(true)
+}
+
+const LINK: &str = "link-";
+
+fn layout() -> String {
+    format!("layout-{}", names::LAYOUT_VERSION)
+}
+
+fn lock(root: &Path) -> Result<Flock<File>> {
+    let directory = File::open(root).map_err(|source| DataplaneError::Path { path: root.to_owned(), source })?;
+    Flock::lock(directory, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| DataplaneError::PinsInUse { path: root.to_owned() })
+}
+
+fn on_bpf_fs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC)
+}
+
+fn create(path: &Path) -> Result<()> {
+    match fs::create_dir(path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(DataplaneError::Path { path: path.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn remove_file(path: &Path) -> Result<()> {
+    fs::remove_file(path).map_err(|source| DataplaneError::Path { path: path.to_owned(), source })
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    fs::remove_dir_all(path).map_err(|source| DataplaneError::Path { path: path.to_owned(), source })
+}

@@ -1,0 +1,158 @@
+//! The datapath as the agent holds it: programs loaded and attached, maps open.
+
+use std::{
+    io,
+};
+
+use aya::{Ebpf, EbpfLoader, maps::MapError, util::KernelVersion};
+use redirector_common::{Counter, names};
+
+use super::{
+    attach::{self, Hook},
+    error::{DataplaneError, Result},
+    maps::Maps,
+    netlink::Interface,
+    pins::Pins,
+    plan::{self, Applied, DesiredService, Op, Ports},
+    reset::Sender,
+    sweep::{self, Sweep, Timeouts},
+};
+use crate::config::Gateway;
+
+/// What the build has compiled for the kernel; empty where it has not.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirector.bpf.o"));
+
+/// Atomic read-modify-write in BPF came with 5.12, links for XDP with 5.9; 6.1 is the oldest kernel that is tested.
+const OLDEST_KERNEL: (KernelVersion, &str) = (KernelVersion::new(6, 1, 0), "6.1");
+
+/// Programs and maps of one agent.
+#[derive(Debug)]
+pub struct Dataplane {
+    maps: Maps,
+    applied: Applied,
+    ports: Ports,
+    hooks: Vec<Hook>,
+    adopted: bool,
+    sender: Sender,
+    _ebpf: Ebpf,
+    pins: Pins,
+}
+
+/// What a pass over the flow table has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub removed: usize,
+    pub resets: usize,
+}
+
+impl Dataplane {
+    /// Loads the programs, adopts the maps of an earlier agent or makes new ones, and attaches.
+    pub fn start(gateway: &Gateway, interfaces: &[Interface]) -> Result<Self> {
+        if OBJECT.is_empty() {
+            return Err(DataplaneError::NoPrograms);
+        }
+        let kernel = KernelVersion::current().map_err(|error| DataplaneError::Os {
+            what: "cannot tell the kernel's version",
+            source: io::Error::other(error),
+        })?;
+        if kernel < OLDEST_KERNEL.0 {
+            return Err(DataplaneError::KernelTooOld { found: kernel.to_string(), needed: OLDEST_KERNEL.1 });
+        }
+        let pins = Pins::open(&gateway.pins)?;
+        let adopted = pins.adopted();
+        let mut ebpf = EbpfLoader::new()
+            .default_map_pin_directory(pins.maps())
+            .map_max_entries(names::FLOWS, gateway.max_flows * 2)
+            .load(OBJECT)?;
+        let hooks = attach::attach(&mut ebpf, &pins, interfaces, gateway.attach)?;
+        let maps = Maps::take(&mut ebpf)?;
+        let applied = maps.applied()?;
+        let sender = Sender::new().map_err(|source| DataplaneError::Os { what: "cannot open a raw socket", source })?;
+        let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
+        let ports = Ports { first, count: last.saturating_sub(first).saturating_add(1) };
+        Ok(Self { maps, applied, ports, hooks, adopted, sender, _ebpf: ebpf, pins })
+    }
+
+    /// Whether an earlier agent's answer was found in the maps.
+    pub fn adopted(&self) -> bool {
+        self.adopted
+    }
+
+    pub fn applied(&self) -> &Applied {
+        &self.applied
+    }
+
+    /// The hook of each interface, in the order of the configuration.
+    pub fn hooks(&self) -> &[Hook] {
+        &self.hooks
+    }
+
+    pub fn counters(&self) -> Result<Vec<(Counter, u64)>> {
+        self.maps.counters()
+    }
+
+    /// Makes the maps say what is desired. Gives the operations carried out.
+    pub fn apply(&mut self, desired: &[DesiredService]) -> Result<Vec<Op>> {
+        let (ops, next) = plan::plan(desired, &self.applied, self.ports)?;
+        for op in &ops {
+            self.maps.apply(op)?;
+        }
+        self.applied = next;
+        if ops.iter().any(|op| matches!(op, Op::Reset { .. })) {
+            self.cut()?;
+        }
+        Ok(ops)
+    }
+
+    /// Ends every flow that is older than its backend's fence.
+    fn cut(&mut self) -> Result<Swept> {
+        let backends = &self.applied.backends;
+        let flows = self.snapshot()?;
+        let sweep =
+            sweep::cut(&flows, |flow| backends.get(&flow.backend).is_none_or(|backend| backend.fences(flow.epoch)));
+        self.carry_out(&sweep)
+    }
+
+    /// Collects flows that are over, and frees the backends that nothing names any more.
+    pub fn collect(&mut self, desired: &[DesiredService], timeouts: &Timeouts) -> Result<Swept> {
+        let flows = self.snapshot()?;
+        let sweep = sweep::collect(&flows, monotonic_ns(), timeouts);
+        let swept = self.carry_out(&sweep)?;
+        let (ops, next) = plan::retire(desired, &self.applied, &sweep.in_use);
+        for op in &ops {
+            self.maps.apply(op)?;
+        }
+        self.applied = next;
+        Ok(swept)
+    }
+
+    fn snapshot(&self) -> Result<sweep::Snapshot> {
+        sweep::snapshot(self.maps.flows_fd()).map_err(|source| DataplaneError::Os { what: "cannot read the flow table", source })
+    }
+
+    fn carry_out(&mut self, sweep: &Sweep) -> Result<Swept> {
+        for rst in &sweep.resets {
+            // An end that cannot be reached now learns it from its next packet.
+            if let Err(error) = self.sender.send(rst) {
+                tracing::debug!(?rst, %error, "RST not sent");
+            }
+        }
+        let mut removed = 0;
+        for key in &sweep.remove {
+            match self.maps.flows.remove(key) {
+                Ok(()) => removed += 1,
+                Err(MapError::KeyNotFound) => {}
+                Err(source) => return Err(DataplaneError::Map { what: "remove from", name: names::FLOWS, source }),
+            }
+        }
+        Ok(Swept { removed, resets: sweep.resets.len() })
+    }
+}
+
+/// The clock of the flow entries: `bpf_ktime_get_coarse_ns` is CLOCK_MONOTONIC_COARSE.
+fn monotonic_ns() -> u64 {
+    use nix::time::{ClockId, clock_gettime};
+    clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)
+        .map(|time| time.tv_sec().unsigned_abs() * 1_000_000_000 + time.tv_nsec().unsigned_abs())
+        .unwrap_or(0)
+}
