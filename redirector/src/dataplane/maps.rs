@@ -75,8 +75,6 @@ impl Maps {
                 self.backends.set(*id, backend, 0).map_err(failed("write", names::BACKENDS))
             }
             Op::WriteSlots { service, bank, slots } => {
-                // Somebody may still be reading the bank that was in use before the last switch.
-                wait_for_readers();
                 for (slot, id) in (0..limits::SLOTS).zip(slots) {
                     let index = limits::slot_index(*service, *bank, slot);
                     self.slots.set(index, id, 0).map_err(failed("write", names::SLOTS))?;
@@ -107,8 +105,8 @@ impl Maps {
 }
 
 /// Waits until every program run that started before has ended: they run under RCU, and this membarrier is
-/// `synchronize_rcu` (kernel/sched/membarrier.c).
-fn wait_for_readers() {
+/// `synchronize_rcu` (kernel/sched/membarrier.c). Takes some ten milliseconds, so it belongs behind a switch, not before it.
+pub fn wait_for_readers() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: no pointers. Where the call is not allowed the banks still take turns, which leaves a packet at least the
     // time between two switches to read its slot.

@@ -15,8 +15,10 @@ mod slots;
 mod sweep;
 mod writer;
 
+pub use announce::announce;
 pub use attach::Hook;
 pub use error::DataplaneError;
 pub use netlink::{HostAddress, Interface, Netlink};
 pub use pins::remove as remove_pins;
+pub use sweep::Timeouts;
 pub use writer::{Dataplane, Swept};

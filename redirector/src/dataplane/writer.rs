@@ -1,8 +1,6 @@
 //! The datapath as the agent holds it: programs loaded and attached, maps open.
 
-use std::{
-    io,
-};
+use std::{io, net::SocketAddr};
 
 use aya::{Ebpf, EbpfLoader, maps::MapError, util::KernelVersion};
 use redirector_common::{Counter, names};
@@ -10,7 +8,7 @@ use redirector_common::{Counter, names};
 use super::{
     attach::{self, Hook},
     error::{DataplaneError, Result},
-    maps::Maps,
+    maps::{self, Maps},
     netlink::Interface,
     pins::Pins,
     plan::{self, Applied, DesiredService, Op, Ports},
@@ -67,6 +65,7 @@ impl Dataplane {
         let hooks = attach::attach(&mut ebpf, &pins, interfaces, gateway.attach)?;
         let maps = Maps::take(&mut ebpf)?;
         let applied = maps.applied()?;
+        maps::wait_for_readers();
         let sender = Sender::new().map_err(|source| DataplaneError::Os { what: "cannot open a raw socket", source })?;
         let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
         let ports = Ports { first, count: last.saturating_sub(first).saturating_add(1) };
@@ -80,6 +79,12 @@ impl Dataplane {
 
     pub fn applied(&self) -> &Applied {
         &self.applied
+    }
+
+    /// How often the answer for the service at `listen` has changed.
+    pub fn epoch(&self, listen: SocketAddr) -> Option<u64> {
+        let SocketAddr::V4(listen) = listen else { return None };
+        Some(self.applied.services.get(&plan::service_key(listen))?.service.epoch)
     }
 
     /// The hook of each interface, in the order of the configuration.
@@ -98,7 +103,17 @@ impl Dataplane {
             self.maps.apply(op)?;
         }
         self.applied = next;
-        if ops.iter().any(|op| matches!(op, Op::Reset { .. })) {
+        if ops.is_empty() {
+            return Ok(ops);
+        }
+        let resets = ops.iter().any(|op| matches!(op, Op::Reset { .. }));
+        if resets {
+            self.cut()?;
+        }
+        // Now nobody reads the bank of slots that was in use before, and nobody makes flows from the old answer any more:
+        // those that slipped in during the switch are fenced, and are cut here.
+        maps::wait_for_readers();
+        if resets {
             self.cut()?;
         }
         Ok(ops)

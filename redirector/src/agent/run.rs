@@ -1,0 +1,218 @@
+//! The agent's one task: it owns all state; everything else sends to it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{Notify, mpsc, watch},
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
+
+use super::{AgentError, Steering, addresses, preflight};
+use crate::{
+    config::Config,
+    control::{self, Request, Status},
+    dataplane::{Dataplane, Netlink, Timeouts, plan::Op},
+    health::{Controls, Observation, Pace, Target, probe},
+};
+
+/// How often routes and neighbours are read again.
+const PATHS_INTERVAL: Duration = Duration::from_secs(1);
+/// While a server's path is missing, and so at the start.
+const MISSING_PATHS_INTERVAL: Duration = Duration::from_millis(20);
+/// How often flows that are over are collected.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(5);
+/// Observations and requests that may wait.
+const QUEUE: usize = 1024;
+
+/// Runs until SIGINT or SIGTERM. The datapath is left as it is: flows and new connections go on without the agent.
+pub async fn run(config: Config) -> Result<(), AgentError> {
+    let mut agent = Agent::start(config).await?;
+    agent.serve().await
+}
+
+/// The steering of one group's probes.
+struct Probes {
+    pace: watch::Sender<Pace>,
+    nudges: Vec<Arc<Notify>>,
+}
+
+struct Agent {
+    steering: Steering,
+    dataplane: Dataplane,
+    netlink: Netlink,
+    probes: Vec<Probes>,
+    observations: mpsc::Receiver<Observation>,
+    requests: mpsc::Receiver<Request>,
+    started: Instant,
+    _socket: control::Socket,
+}
+
+impl Agent {
+    async fn start(config: Config) -> Result<Self, AgentError> {
+        for warning in config.warnings() {
+            warn!("{warning}");
+        }
+        let netlink = Netlink::open()?;
+        let present = netlink.interfaces().await?;
+        let interfaces = preflight::interfaces(&config, &present)?;
+        let placements = preflight::placements(&config, &interfaces, &present, &netlink.addresses().await?)?;
+
+        let (request_sender, requests) = mpsc::channel(QUEUE);
+        let dataplane = Dataplane::start(&config.gateway, &interfaces)?;
+        let socket = control::Socket::listen(&config.gateway.admin_socket, request_sender)?;
+        addresses::place(&netlink, &placements).await?;
+        for (interface, hook) in interfaces.iter().zip(dataplane.hooks()) {
+            info!(interface = interface.name, hook = hook.name(), "attached");
+        }
+        if dataplane.adopted() {
+            info!("adopted the flows and the answer of an earlier agent");
+        }
+
+        let (observation_sender, observations) = mpsc::channel(QUEUE);
+        let probes = config.groups.iter().enumerate().map(|(at, _)| probe_group(&config, at, &observation_sender)).collect();
+        let steering = Steering::new(config, dataplane.applied(), SystemTime::now());
+        let mut agent = Self {
+            steering,
+            dataplane,
+            netlink,
+            probes,
+            observations,
+            requests,
+            started: Instant::now(),
+            _socket: socket,
+        };
+        agent.find_paths().await;
+        agent.apply();
+        Ok(agent)
+    }
+
+    async fn serve(&mut self) -> Result<(), AgentError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signals)?;
+        let mut paths = interval(MISSING_PATHS_INTERVAL);
+        let mut collect = interval(COLLECT_INTERVAL);
+        paths.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        collect.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut paths_read = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                Some(observation) = self.observations.recv() => self.observe(observation),
+                Some(request) = self.requests.recv() => self.answer(request),
+                _ = paths.tick() => {
+                    if paths_read.elapsed() >= PATHS_INTERVAL || self.steering.misses_path() {
+                        paths_read = Instant::now();
+                        self.find_paths().await;
+                        self.apply();
+                    }
+                }
+                _ = collect.tick() => self.collect(),
+            }
+        }
+        info!("stopped; the datapath goes on with the last answer");
+        Ok(())
+    }
+
+    fn observe(&mut self, observation: Observation) {
+        let now = SystemTime::now();
+        let mut group = observation.group;
+        self.steering.observe(observation, now);
+        // What has queued up meanwhile belongs to the same answer.
+        while let Ok(observation) = self.observations.try_recv() {
+            self.pace(group);
+            group = observation.group;
+            self.steering.observe(observation, now);
+        }
+        self.apply();
+        self.pace(group);
+    }
+
+    /// Tells a group's probes how fast to ask. When it becomes fast, every server is asked at once.
+    fn pace(&self, group: usize) {
+        let Some(probes) = self.probes.get(group) else { return };
+        let pace = self.steering.pace(group);
+        let changed = probes.pace.send_if_modified(|current| std::mem::replace(current, pace) != pace);
+        if changed && pace == Pace::Fast {
+            for nudge in &probes.nudges {
+                nudge.notify_one();
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        let Request { command, reply } = request;
+        let before = self.steering.desired();
+        let (dataplane, uptime) = (&self.dataplane, self.started.elapsed());
+        let answer =
+            control::execute(&command, &mut self.steering, &|steering| Status::gather(steering, dataplane, uptime));
+        if self.steering.desired() != before {
+            self.apply();
+        }
+        // The asker may have gone; what was asked is done all the same.
+        let _ = reply.send(answer);
+    }
+
+    /// Brings the datapath up to date. A failure leaves the last answer in force and is tried again with the next tick.
+    fn apply(&mut self) {
+        match self.dataplane.apply(&self.steering.desired()) {
+            Ok(ops) => {
+                for op in &ops {
+                    if let Op::Switch { key, service } = op {
+                        info!(service = %self.steering.service_at(key), epoch = service.epoch, "switched");
+                    }
+                }
+            }
+            Err(error) => error!(%error, "the datapath was not brought up to date"),
+        }
+    }
+
+    fn collect(&mut self) {
+        if let Err(error) = self.dataplane.collect(&self.steering.desired(), &Timeouts::default()) {
+            error!(%error, "flows were not collected");
+        }
+    }
+
+    async fn find_paths(&mut self) {
+        let servers = self.steering.servers();
+        match self.netlink.paths(&servers).await {
+            Ok(paths) => {
+                for (server, path) in servers.into_iter().zip(paths) {
+                    self.steering.set_path(server, path);
+                }
+            }
+            Err(error) => warn!(%error, "routes and neighbours were not read"),
+        }
+    }
+}
+
+/// Starts a probe for every server of a group.
+fn probe_group(config: &Config, at: usize, observations: &mpsc::Sender<Observation>) -> Probes {
+    let group = &config.groups[at];
+    let (pace, receiver) = watch::channel(Pace::Fast);
+    let nudges = group
+        .servers
+        .iter()
+        .enumerate()
+        .map(|(server, target)| {
+            let nudge = Arc::new(Notify::new());
+            let target = Target {
+                group: at,
+                server,
+                address: target.address,
+                auth: group.auth.clone(),
+                check: group.check.clone(),
+            };
+            let controls = Controls { nudge: Arc::clone(&nudge), pace: receiver.clone() };
+            tokio::spawn(probe::run(target, controls, observations.clone()));
+            nudge
+        })
+        .collect();
+    Probes { pace, nudges }
+}

@@ -1,0 +1,130 @@
+//! `status` for people.
+
+use std::fmt::Write as _;
+
+use crate::control::{GroupStatus, ServerStatus, ServiceStatus, Status};
+
+/// Services first, for they are what clients see; then groups with their servers.
+pub(super) fn render(status: &Status) -> String {
+    let mut text = String::new();
+    for service in &status.services {
+        render_service(&mut text, service);
+    }
+    for group in &status.groups {
+        render_group(&mut text, group);
+    }
+    let hooks: Vec<String> =
+        status.interfaces.iter().map(|interface| format!("{} ({})", interface.name, interface.hook)).collect();
+    let _ = write!(
+        text,
+        "agent {} pid {} up {}, on {}",
+        status.version,
+        status.pid,
+        duration(status.uptime_s),
+        hooks.join(", ")
+    );
+    text
+}
+
+fn render_service(text: &mut String, service: &ServiceStatus) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "service {}  {}  {} of {}  epoch {}",
+        service.name, service.listen, service.route, service.group, service.epoch
+    );
+    let rows = service.members.iter().map(|member| {
+        [
+            member.server.clone(),
+            member.standing.clone(),
+            if member.weight == 0 { "-".to_owned() } else { member.weight.to_string() },
+            member.reason.clone().unwrap_or_default(),
+        ]
+    });
+    columns(text, ["server", "standing", "weight", "because"], rows.collect());
+}
+
+fn render_group(text: &mut String, group: &GroupStatus) {
+    let master = group.master.as_deref().unwrap_or("none");
+    let _ = writeln!(text, "group {}  master {master}: {}", group.name, group.why);
+    if !group.conflict.is_empty() {
+        let _ = writeln!(text, "  CONFLICT: also claiming to be master: {}", group.conflict.join(", "));
+    }
+    let rows = group.servers.iter().map(server_row);
+    columns(
+        text,
+        ["server", "address", "health", "for", "role", "offset", "weight", "state", "answer", "last failure"],
+        rows.collect(),
+    );
+}
+
+fn server_row(server: &ServerStatus) -> [String; 10] {
+    let link = match server.link_up {
+        Some(false) => ", link down",
+        Some(true) | None => "",
+    };
+    let weight = if server.weight == server.configured_weight {
+        server.weight.to_string()
+    } else {
+        format!("{} (configured {})", server.weight, server.configured_weight)
+    };
+    [
+        server.name.clone(),
+        server.address.clone(),
+        server.health.clone(),
+        duration(server.for_s),
+        server.role.as_ref().map_or_else(|| "-".to_owned(), |role| format!("{role}{link}")),
+        server.offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
+        weight,
+        server.state.clone(),
+        server.latency_us.map_or_else(|| "-".to_owned(), |us| format!("{us} µs")),
+        server.failure.clone().unwrap_or_default(),
+    ]
+}
+
+/// Left-aligned columns under their titles, two blanks apart.
+fn columns<const N: usize>(text: &mut String, titles: [&str; N], rows: Vec<[String; N]>) {
+    let mut widths = titles.map(|title| title.chars().count());
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut line = |cells: [&str; N]| {
+        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "  {}", padded.join("  ").trim_end());
+    };
+    line(titles);
+    for row in &rows {
+        line(std::array::from_fn(|at| row[at].as_str()));
+    }
+    text.push('\n');
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+        86_400.. => format!("{}d{:02}h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_lines_have_no_tails() {
+        let mut text = String::new();
+        columns(&mut text, ["a", "bb"], vec![["long".into(), String::new()], ["x".into(), "y".into()]]);
+        assert_eq!(text, "  a     bb\n  long\n  x     y\n\n");
+    }
+
+    #[test]
+    fn durations_are_short() {
+        for (seconds, expected) in [(0, "0s"), (61, "1m01s"), (7260, "2h01m"), (90_000, "1d01h")] {
+            assert_eq!(duration(seconds), expected);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The admin socket: one command a line, in the dialect of HAProxy's runtime socket where that has a word for it.
+//!
+//! An answer ends in an empty line; success without anything to say is just that line. Everything that is not a
+//! success is a sentence.
+
+mod client;
+mod command;
+mod socket;
+mod status;
+
+pub use client::{ClientError, ask};
+pub use command::{Answer, Command, Weight, execute};
+pub use socket::{Request, Socket};
+pub use status::{GroupStatus, ServerStatus, ServiceStatus, Status};
