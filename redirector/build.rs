@@ -9,7 +9,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=REDIRECTOR_BPF");
     let object = match env::var_os("REDIRECTOR_BPF") {
         Some(path) => PathBuf::from(path),
-        None => PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("not run by cargo")?).join("..").join(OBJECT),
+        None => PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("not run by cargo")?)
+            .join("..")
+            .join(OBJECT),
     };
     println!("cargo:rerun-if-changed={}", object.display());
     let target = PathBuf::from(env::var_os("OUT_DIR").ok_or("not run by cargo")?).join("redirector.bpf.o");

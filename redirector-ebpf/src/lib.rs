@@ -4,6 +4,11 @@
 //! The programs in `main.rs` implement them over XDP and TC contexts and BPF maps; the tests over a vector and hash
 //! maps. Nothing here allocates, panics or loops without a bound, because the kernel's verifier reads it too.
 #![no_std]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "checksums, sequence numbers and ports are arithmetic modulo a power of two"
+)]
 
 pub mod checksum;
 pub mod conntrack;

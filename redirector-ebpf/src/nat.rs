@@ -19,7 +19,12 @@ pub struct Translation {
 
 /// Translates a packet and hands it to the next hop: one TTL less, every checksum still right.
 #[inline(always)]
-pub fn apply(packet: &mut impl Packet, segment: &Segment, to: &Translation, hop: &Hop) -> Result<(), OutOfBounds> {
+pub fn apply(
+    packet: &mut impl Packet,
+    segment: &Segment,
+    to: &Translation,
+    hop: &Hop,
+) -> Result<(), OutOfBounds> {
     let from = &segment.key;
     let pseudo = Delta::NONE
         .replace(from.src.v4_word(), to.src.v4_word())

@@ -1,10 +1,6 @@
 //! Bytes to headers, or a named reason to leave the packet alone.
 
-use network_types::{
-    eth::EthHdr,
-    ip::Ipv4Hdr,
-    tcp::TcpHdr,
-};
+use network_types::{eth::EthHdr, ip::Ipv4Hdr, tcp::TcpHdr};
 use redirector_common::{Addr, Counter, FlowKey};
 
 use crate::packet::{OutOfBounds, Packet};
@@ -119,7 +115,9 @@ pub fn parse(packet: &impl Packet) -> Result<Segment, Counter> {
         key: FlowKey::tcp(Addr::from_v4_word(src), src_port, Addr::from_v4_word(dst), dst_port),
         seq: u32::from_be(seq),
         ack: u32::from_be(ack),
-        length: (total - headers) as u32 + u32::from(flags.has(Flags::SYN)) + u32::from(flags.has(Flags::FIN)),
+        length: (total - headers) as u32
+            + u32::from(flags.has(Flags::SYN))
+            + u32::from(flags.has(Flags::FIN)),
         flags,
         ttl,
     })

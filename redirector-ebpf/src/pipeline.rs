@@ -43,7 +43,13 @@ fn live_flow<'t, T: Tables>(tables: &'t T, segment: &Segment) -> Option<FlowRef<
 
 /// A packet of a known flow follows it, unless the flow is fenced.
 #[inline(always)]
-fn established<P: Packet, T: Tables>(packet: &mut P, tables: &T, segment: &Segment, flow: FlowRef<'_>, now: u64) -> Verdict {
+fn established<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    segment: &Segment,
+    flow: FlowRef<'_>,
+    now: u64,
+) -> Verdict {
     let Some(backend) = tables.backend(flow.backend()) else {
         return Verdict::drop(Counter::DropInternal);
     };
@@ -51,9 +57,17 @@ fn established<P: Packet, T: Tables>(packet: &mut P, tables: &T, segment: &Segme
         flow.set_state(flow.state() | FlowState::RESET);
         return reset::refuse(packet, segment, Counter::ResetFenced);
     }
-    let (hop, counter) =
-        if flow.direction() == Flow::FORWARD { (backend.hop, Counter::ToServer) } else { (flow.hop(), Counter::ToClient) };
-    let to = Translation { src: flow.src(), dst: flow.dst(), src_port: flow.src_port(), dst_port: flow.dst_port() };
+    let (hop, counter) = if flow.direction() == Flow::FORWARD {
+        (backend.hop, Counter::ToServer)
+    } else {
+        (flow.hop(), Counter::ToClient)
+    };
+    let to = Translation {
+        src: flow.src(),
+        dst: flow.dst(),
+        src_port: flow.src_port(),
+        dst_port: flow.dst_port(),
+    };
     let verdict = forward(packet, segment, &to, &hop, counter);
     if verdict.counter == counter {
         conntrack::track(tables, flow, segment, now);
@@ -68,7 +82,8 @@ fn unknown<P: Packet, T: Tables>(packet: &mut P, tables: &T, segment: &Segment, 
         return Verdict::pass(Counter::PassNotOurs);
     };
     if segment.flags.opens() {
-        open(packet, tables, segment, service, now).unwrap_or_else(|counter| reset::refuse(packet, segment, counter))
+        open(packet, tables, segment, service, now)
+            .unwrap_or_else(|counter| reset::refuse(packet, segment, counter))
     } else {
         reset::refuse(packet, segment, Counter::ResetNoFlow)
     }
@@ -76,7 +91,13 @@ fn unknown<P: Packet, T: Tables>(packet: &mut P, tables: &T, segment: &Segment, 
 
 /// A SYN to a service: a server is chosen and the flow's two entries are made, or the counter says why not.
 #[inline(always)]
-fn open<P: Packet, T: Tables>(packet: &mut P, tables: &T, segment: &Segment, service: &Service, now: u64) -> Result<Verdict, Counter> {
+fn open<P: Packet, T: Tables>(
+    packet: &mut P,
+    tables: &T,
+    segment: &Segment,
+    service: &Service,
+    now: u64,
+) -> Result<Verdict, Counter> {
     let (id, backend) = select::backend(tables, service).ok_or(Counter::RefusedNoServer)?;
     if backend.hop.ifindex == 0 {
         // The client sends its SYN again; by then the agent knows the neighbour.
@@ -139,7 +160,13 @@ fn client_hop<P: Packet>(packet: &P) -> Result<Hop, OutOfBounds> {
 
 /// Translates a packet and sends it on.
 #[inline(always)]
-fn forward<P: Packet>(packet: &mut P, segment: &Segment, to: &Translation, hop: &Hop, counter: Counter) -> Verdict {
+fn forward<P: Packet>(
+    packet: &mut P,
+    segment: &Segment,
+    to: &Translation,
+    hop: &Hop,
+    counter: Counter,
+) -> Verdict {
     if segment.ttl <= 1 {
         return Verdict::drop(Counter::DropTtl);
     }

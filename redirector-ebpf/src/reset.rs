@@ -45,7 +45,13 @@ const IP_THIRD_WORD: u32 = u32::from_be_bytes([64, 6, 0, 0]).to_be();
 const PSEUDO: u32 = u32::from_be_bytes([0, 6, 0, 20]).to_be();
 
 #[inline(always)]
-fn rewrite(packet: &mut impl Packet, from: &FlowKey, seq: u32, ack: u32, flags: u8) -> Result<(), OutOfBounds> {
+fn rewrite(
+    packet: &mut impl Packet,
+    from: &FlowKey,
+    seq: u32,
+    ack: u32,
+    flags: u8,
+) -> Result<(), OutOfBounds> {
     packet.truncate(offset::END)?;
     let (dst_mac, src_mac): ([u8; 6], [u8; 6]) = (packet.read(0)?, packet.read(6)?);
     packet.write(0, src_mac)?;

@@ -29,7 +29,12 @@ pub enum NoPort {
 /// Ports are tried from one that the client's own port leads to, so that a client's consecutive ports do not meet. An
 /// entry whose connection is over makes room; a live one never does.
 #[inline(always)]
-pub fn source_port<T: Tables>(tables: &T, backend: &Backend, client: &FlowKey, reverse: &Flow) -> Result<u16, NoPort> {
+pub fn source_port<T: Tables>(
+    tables: &T,
+    backend: &Backend,
+    client: &FlowKey,
+    reverse: &Flow,
+) -> Result<u16, NoPort> {
     if backend.ports == 0 {
         return Err(NoPort::AllTaken);
     }

@@ -62,7 +62,7 @@ macro_rules! live {
     )+};
 }
 
-impl<'a> FlowRef<'a> {
+impl FlowRef<'_> {
     /// # Safety
     /// `flow` points to an entry that stays allocated for `'a`.
     #[inline(always)]

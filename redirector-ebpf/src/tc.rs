@@ -1,6 +1,5 @@
 //! The TC program, for the ingress of interfaces without native XDP.
 
-
 use aya_ebpf::{
     bindings::{BPF_F_PSEUDO_HDR, TC_ACT_OK, TC_ACT_SHOT},
     helpers::{bpf_ktime_get_coarse_ns, bpf_redirect, bpf_skb_change_tail},

@@ -8,7 +8,9 @@ pub enum Action {
     Pass,
     Drop,
     /// Out of this interface, as it now is.
-    Transmit { ifindex: u32 },
+    Transmit {
+        ifindex: u32,
+    },
 }
 
 /// An action, and the counter that says why.

@@ -1,6 +1,5 @@
 //! The XDP program.
 
-
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
     helpers::{bpf_ktime_get_coarse_ns, bpf_redirect, bpf_xdp_adjust_tail},
@@ -76,6 +75,10 @@ impl Packet for Frame {
     fn truncate(&mut self, len: usize) -> Result<(), OutOfBounds> {
         let change = len as i32 - self.len() as i32;
         // SAFETY: the helper checks the length.
-        if change == 0 || unsafe { bpf_xdp_adjust_tail(self.0.ctx, change) } == 0 { Ok(()) } else { Err(OutOfBounds) }
+        if change == 0 || unsafe { bpf_xdp_adjust_tail(self.0.ctx, change) } == 0 {
+            Ok(())
+        } else {
+            Err(OutOfBounds)
+        }
     }
 }

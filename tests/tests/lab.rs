@@ -1,10 +1,6 @@
 //! The lab itself, without the agent: what the other tests take for granted.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is how a test fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 use std::{
     net::{Ipv4Addr, SocketAddrV4},
@@ -13,8 +9,7 @@ use std::{
 
 use etherparse::{Ipv4Header, PacketBuilder, TcpHeader};
 use redirector_tests::lab::{
-    CLIENT, Direction, Lab, Offload, Options, REDIS_PORT, RedisOptions, SERVERS, Segment, Sniffer,
-    wait_for,
+    CLIENT, Direction, Lab, Offload, Options, REDIS_PORT, RedisOptions, SERVERS, Segment, Sniffer, wait_for,
 };
 use redis::Commands as _;
 
@@ -36,19 +31,11 @@ fn replicas_follow_the_master() {
     // WAIT is about the writes of its own connection.
     let mut connection = master.connect().unwrap();
     let _: () = connection.set("greeting", "hello").unwrap();
-    let followers: u32 = redis::cmd("WAIT")
-        .arg(&[2, 1000])
-        .query(&mut connection)
-        .unwrap();
+    let followers: u32 = redis::cmd("WAIT").arg(&[2, 1000]).query(&mut connection).unwrap();
     assert_eq!(followers, 2);
     for replica in replicas {
         assert_eq!(replica.replication("role").unwrap(), "slave");
-        assert_eq!(
-            replica.call::<String>(&["GET", "greeting"]).unwrap(),
-            "hello",
-            "{}",
-            replica.name()
-        );
+        assert_eq!(replica.call::<String>(&["GET", "greeting"]).unwrap(), "hello", "{}", replica.name());
     }
 }
 
@@ -61,58 +48,33 @@ fn servers_swap_roles() {
     third.follow(new.address()).unwrap();
     for replica in [old, third] {
         replica.wait_link_up().unwrap();
-        assert_eq!(
-            replica.replication("master_host").unwrap(),
-            new.address().ip().to_string()
-        );
+        assert_eq!(replica.replication("master_host").unwrap(), new.address().ip().to_string());
     }
 }
 
 #[test]
 fn a_password_is_asked_of_everybody() {
-    let redis = RedisOptions {
-        password: Some("secret".to_owned()),
-        ..RedisOptions::default()
-    };
-    let lab = Lab::new(&Options {
-        redis,
-        ..Options::default()
-    })
-    .unwrap();
+    let redis = RedisOptions { password: Some("secret".to_owned()), ..RedisOptions::default() };
+    let lab = Lab::new(&Options { redis, ..Options::default() }).unwrap();
     assert_eq!(lab.redis_cli(r1(), &["PING"]).unwrap(), "PONG");
-    let stranger = redirector_tests::lab::connect(&lab.client, r1(), None)
-        .unwrap()
-        .get::<_, String>("key");
+    let stranger = redirector_tests::lab::connect(&lab.client, r1(), None).unwrap().get::<_, String>("key");
     assert_eq!(stranger.unwrap_err().code(), Some("NOAUTH"));
 }
 
 #[test]
 fn the_client_reaches_servers_through_the_gateway_kernel() {
-    let lab = Lab::new(&Options {
-        client_addresses: 3,
-        ..Options::default()
-    })
-    .unwrap();
+    let lab = Lab::new(&Options { client_addresses: 3, ..Options::default() }).unwrap();
     for server in SERVERS {
-        assert_eq!(
-            lab.redis_cli(SocketAddrV4::new(server, REDIS_PORT), &["PING"])
-                .unwrap(),
-            "PONG"
-        );
+        assert_eq!(lab.redis_cli(SocketAddrV4::new(server, REDIS_PORT), &["PING"]).unwrap(), "PONG");
     }
     // The server sees where its client comes from.
     let mut connection = lab.connect(r1()).unwrap();
-    let info: String = redis::cmd("CLIENT")
-        .arg("INFO")
-        .query(&mut connection)
-        .unwrap();
+    let info: String = redis::cmd("CLIENT").arg("INFO").query(&mut connection).unwrap();
     assert!(info.contains(&format!(" addr={CLIENT}:")), "{info}");
 
     let third = Ipv4Addr::from(u32::from(CLIENT) + 2).to_string();
     let mut ping = lab.client.command("ping");
-    let ping = ping
-        .args(["-c1", "-W1", "-I", &third, &SERVERS[2].to_string()])
-        .output();
+    let ping = ping.args(["-c1", "-W1", "-I", &third, &SERVERS[2].to_string()]).output();
     // Not every host has ping.
     assert!(ping.is_err() || ping.is_ok_and(|ping| ping.status.success()));
 }
@@ -173,11 +135,7 @@ fn checksums_are_on_the_wire_without_offload() {
 
 #[test]
 fn open_checksums_are_not_mistaken_for_wrong_ones() {
-    let lab = Lab::new(&Options {
-        offload: Offload::On,
-        ..Options::default()
-    })
-    .unwrap();
+    let lab = Lab::new(&Options { offload: Offload::On, ..Options::default() }).unwrap();
     let ear = Sniffer::start(&lab.client, "eth0").unwrap();
     talk(&lab);
     let sums = ear.checksums();
@@ -193,10 +151,7 @@ fn a_wrong_checksum_is_heard() {
 
     let mut packet = Vec::new();
     let builder = PacketBuilder::ipv4(CLIENT.octets(), SERVERS[0].octets(), 64);
-    builder
-        .tcp(40_000, REDIS_PORT, 1, 1000)
-        .write(&mut packet, b"")
-        .unwrap();
+    builder.tcp(40_000, REDIS_PORT, 1, 1000).write(&mut packet, b"").unwrap();
     packet[Ipv4Header::MIN_LEN + TcpHeader::MIN_LEN - 1] ^= 1; // the urgent pointer, unused
     lab.client
         .enter(|| {
@@ -210,10 +165,7 @@ fn a_wrong_checksum_is_heard() {
         })
         .unwrap();
 
-    wait_for("the wrong segment", SECOND, || {
-        (ear.checksums().bad > 0).then_some(())
-    })
-    .unwrap();
+    wait_for("the wrong segment", SECOND, || (ear.checksums().bad > 0).then_some(())).unwrap();
     let sums = ear.checksums();
     assert_eq!(sums.bad, 1, "{sums}");
     let (frame, why) = sums.first_bad.unwrap();
@@ -230,22 +182,15 @@ fn segments_tell_what_happened_and_when() {
     let before = std::time::SystemTime::now();
     lab.connect(nobody).err().unwrap();
 
-    let reset = ear
-        .wait_for("a RST", SECOND, |segment| segment.has(Segment::RST))
-        .unwrap();
-    assert_eq!(
-        (reset.source, reset.direction, reset.ttl),
-        (nobody, Direction::In, 63)
-    );
+    let reset = ear.wait_for("a RST", SECOND, |segment| segment.has(Segment::RST)).unwrap();
+    assert_eq!((reset.source, reset.direction, reset.ttl), (nobody, Direction::In, 63));
     assert!(reset.at.duration_since(before).unwrap() < SECOND);
     let flow: Vec<_> = ear
         .segments()
         .into_iter()
         .filter(|segment| segment.is_between(reset.source, reset.destination))
         .collect();
-    let [syn, _] = flow[..] else {
-        panic!("a SYN and its RST, not {flow:#?}")
-    };
+    let [syn, _] = flow[..] else { panic!("a SYN and its RST, not {flow:#?}") };
     assert!(syn.has(Segment::SYN) && syn.direction == Direction::Out);
     assert_eq!(reset.acknowledgment, syn.sequence.wrapping_add(1));
 }

@@ -32,10 +32,7 @@ fn traces(id: &str) -> BTreeSet<PathBuf> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy();
-            name == id
-                || name
-                    .strip_prefix(id)
-                    .is_some_and(|rest| rest.starts_with('-'))
+            name == id || name.strip_prefix(id).is_some_and(|rest| rest.starts_with('-'))
         })
         .collect()
 }
@@ -43,17 +40,13 @@ fn traces(id: &str) -> BTreeSet<PathBuf> {
 /// A process that has ended may wait as a zombie for somebody to notice.
 fn is_running(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
 
 fn assert_gone(id: &str, pids: &[u32]) {
     assert_eq!(traces(id), BTreeSet::new());
     for pid in pids {
-        wait_for("a process of the lab to end", SECOND, || {
-            (!is_running(*pid)).then_some(())
-        })
-        .unwrap();
+        wait_for("a process of the lab to end", SECOND, || (!is_running(*pid)).then_some(())).unwrap();
     }
 }
 
@@ -63,10 +56,8 @@ fn drop_leaves_nothing() {
     let id = lab.claim().id().to_owned();
     fs::create_dir_all(lab.claim().pins().join("nested")).unwrap();
     // Somebody has a shell open in there.
-    let mut guest = Command::new("ip")
-        .args(["netns", "exec", lab.client.name(), "sleep", "1000"])
-        .spawn()
-        .unwrap();
+    let mut guest =
+        Command::new("ip").args(["netns", "exec", lab.client.name(), "sleep", "1000"]).spawn().unwrap();
     let mut pids: Vec<u32> = lab.servers.iter().filter_map(RedisServer::pid).collect();
     pids.push(guest.id());
     wait_for("the guest to enter", SECOND, || {
@@ -104,16 +95,10 @@ fn an_agent_runs_on_the_gateway_and_is_detached_in_the_end() {
         calls = calls.display(),
         pins = lab.claim().pins().display(),
     );
-    let options = AgentOptions {
-        binary: Some(stand_in(folder.path(), &script)),
-        ..AgentOptions::default()
-    };
+    let options = AgentOptions { binary: Some(stand_in(folder.path(), &script)), ..AgentOptions::default() };
     let mut agent = Agent::start(&lab, &options).unwrap();
     let config = agent.config_path().to_path_buf();
-    wait_for("the pins", SECOND, || {
-        lab.claim().pins().exists().then_some(())
-    })
-    .unwrap();
+    wait_for("the pins", SECOND, || lab.claim().pins().exists().then_some(())).unwrap();
     assert!(agent.log().starts_with("s3"), "{}", agent.log());
     assert_eq!(agent.exit_status(), None);
 
@@ -152,20 +137,10 @@ impl UserLab {
         let script = "[ \"$1\" = run ] || exit 3; echo the agent runs; exec sleep 1000";
         let agent = stand_in(folder.path(), script);
         let id = format!("rdr-{role}{}", std::process::id());
-        let process = Self::command(&id, &agent)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lab = Self {
-            id,
-            folder,
-            process,
-        };
+        let process = Self::command(&id, &agent).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lab = Self { id, folder, process };
         let mut output = BufReader::new(lab.process.stdout.take().unwrap()).lines();
-        assert!(
-            output.any(|line| line.unwrap() == "the agent runs"),
-            "the lab ended early"
-        );
+        assert!(output.any(|line| line.unwrap() == "the agent runs"), "the lab ended early");
         // The lab goes on printing.
         std::thread::spawn(move || output.count());
         lab
@@ -183,14 +158,9 @@ impl UserLab {
             .iter()
             .flat_map(|role| {
                 let namespace = format!("{}-{role}", self.id);
-                let output = Command::new("ip")
-                    .args(["netns", "pids", &namespace])
-                    .output()
-                    .unwrap();
+                let output = Command::new("ip").args(["netns", "pids", &namespace]).output().unwrap();
                 let text = String::from_utf8(output.stdout).unwrap();
-                text.lines()
-                    .map(|line| line.parse().unwrap())
-                    .collect::<Vec<_>>()
+                text.lines().map(|line| line.parse().unwrap()).collect::<Vec<_>>()
             })
             .collect()
     }
@@ -216,10 +186,7 @@ fn leftovers_of_a_killed_lab_are_cleaned() {
     assert_eq!(traces(&victim.id).len(), 7);
 
     // A lab that lives is left alone, also by a cleaning that somebody asks for.
-    let clean = Command::new(env!("CARGO_BIN_EXE_lab"))
-        .arg("--clean")
-        .status()
-        .unwrap();
+    let clean = Command::new(env!("CARGO_BIN_EXE_lab")).arg("--clean").status().unwrap();
     assert!(clean.success());
     assert_eq!(traces(&victim.id).len(), 7);
 
@@ -248,19 +215,12 @@ fn ctrl_c_removes_everything_in_order() {
         let pids = lab.pids();
         for pid in &pids {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-            assert!(
-                status.contains("SigBlk:\t0000000000000000"),
-                "it could not be stopped: {status}"
-            );
+            assert!(status.contains("SigBlk:\t0000000000000000"), "it could not be stopped: {status}");
         }
         lab.signal(signal);
         let start = Instant::now();
         assert!(lab.process.wait().unwrap().success());
-        assert!(
-            start.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         assert_gone(&lab.id, &pids);
     }
 }

@@ -41,9 +41,11 @@ pub(super) fn placements(
     for address in virtual_addresses(config) {
         let holder = addresses.iter().find(|held| held.address == address);
         if let Some(holder) = holder {
-            let Some(interface) = interfaces.iter().find(|interface| interface.index == holder.interface) else {
+            let Some(interface) = interfaces.iter().find(|interface| interface.index == holder.interface)
+            else {
                 let name = present.iter().find(|interface| interface.index == holder.interface);
-                let interface = name.map_or_else(|| "another interface".to_owned(), |interface| interface.name.clone());
+                let interface =
+                    name.map_or_else(|| "another interface".to_owned(), |interface| interface.name.clone());
                 return Err(AgentError::AddressElsewhere { address, interface });
             };
             placements.push(Placement { address, interface: interface.clone(), present: true });
@@ -61,7 +63,8 @@ pub(super) fn placements(
 
 /// Every address that a service listens on, once.
 pub(super) fn virtual_addresses(config: &Config) -> Vec<Ipv4Addr> {
-    let mut addresses: Vec<Ipv4Addr> = config.services.iter().filter_map(|service| v4(service.listen)).collect();
+    let mut addresses: Vec<Ipv4Addr> =
+        config.services.iter().filter_map(|service| v4(service.listen)).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
@@ -127,7 +130,8 @@ mod tests {
     fn an_address_on_a_foreign_interface_is_refused() {
         let ours = [interface("eth0", 2), interface("eth1", 3)];
         let all = [ours.to_vec(), vec![interface("dummy0", 9)]].concat();
-        let error = placements(&config(), &ours, &all, &[held([10, 0, 0, 100], 32, 9)]).expect_err("it is taken");
+        let error =
+            placements(&config(), &ours, &all, &[held([10, 0, 0, 100], 32, 9)]).expect_err("it is taken");
         assert!(error.to_string().contains("already on dummy0"), "{error}");
     }
 }

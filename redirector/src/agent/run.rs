@@ -74,7 +74,12 @@ impl Agent {
         }
 
         let (observation_sender, observations) = mpsc::channel(QUEUE);
-        let probes = config.groups.iter().enumerate().map(|(at, _)| probe_group(&config, at, &observation_sender)).collect();
+        let probes = config
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(at, _)| probe_group(&config, at, &observation_sender))
+            .collect();
         let steering = Steering::new(config, dataplane.applied(), SystemTime::now());
         let mut agent = Self {
             steering,
@@ -150,8 +155,9 @@ impl Agent {
         let Request { command, reply } = request;
         let before = self.steering.desired();
         let (dataplane, uptime) = (&self.dataplane, self.started.elapsed());
-        let answer =
-            control::execute(&command, &mut self.steering, &|steering| Status::gather(steering, dataplane, uptime));
+        let answer = control::execute(&command, &mut self.steering, &|steering| {
+            Status::gather(steering, dataplane, uptime)
+        });
         if self.steering.desired() != before {
             self.apply();
         }

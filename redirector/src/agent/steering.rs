@@ -107,7 +107,9 @@ impl Steering {
     pub fn observe(&mut self, observation: Observation, now: SystemTime) {
         let Observation { group, server, latency, outcome, .. } = observation;
         let Some(check) = self.config.groups.get(group).map(|group| &group.check) else { return };
-        let Some(state) = self.groups.get_mut(group).and_then(|group| group.servers.get_mut(server)) else { return };
+        let Some(state) = self.groups.get_mut(group).and_then(|group| group.servers.get_mut(server)) else {
+            return;
+        };
         state.health = state.health.fold(&outcome, check, now);
         if let Outcome::Well(replication) = outcome {
             state.replication = Some(replication);
@@ -143,14 +145,18 @@ impl Steering {
     pub fn pace(&self, group: usize) -> Pace {
         let Some(group) = self.groups.get(group) else { return Pace::Normal };
         let unsettled = group.election.master.is_none()
-            || group.servers.iter().any(|server| server.health.state != State::Down && server.health.is_changing());
+            || group
+                .servers
+                .iter()
+                .any(|server| server.health.state != State::Down && server.health.is_changing());
         if unsettled { Pace::Fast } else { Pace::Normal }
     }
 
     /// Addresses of all servers, once each.
     pub fn servers(&self) -> Vec<Ipv4Addr> {
         let all = self.config.groups.iter().flat_map(|group| &group.servers);
-        let mut addresses: Vec<_> = all.filter_map(|server| v4(server.address)).map(|address| *address.ip()).collect();
+        let mut addresses: Vec<_> =
+            all.filter_map(|server| v4(server.address)).map(|address| *address.ip()).collect();
         addresses.sort_unstable();
         addresses.dedup();
         addresses
@@ -193,7 +199,12 @@ impl Steering {
                             Standing::Draining(_) => (0, true),
                             Standing::Out(_) => (0, false),
                         };
-                        Some(DesiredMember { address, weight, open, path: self.paths.get(address.ip()).copied() })
+                        Some(DesiredMember {
+                            address,
+                            weight,
+                            open,
+                            path: self.paths.get(address.ip()).copied(),
+                        })
                     })
                     .collect();
                 Some(DesiredService { listen: v4(service.listen)?, members })
@@ -208,10 +219,13 @@ impl Steering {
             state.incumbent = state.election.master.or(state.incumbent);
         }
         for (service, standings) in self.config.services.iter().zip(&mut self.standings) {
-            let (Some(group), Some(state)) = (self.config.groups.get(service.group), self.groups.get(service.group)) else {
+            let (Some(group), Some(state)) =
+                (self.config.groups.get(service.group), self.groups.get(service.group))
+            else {
                 continue;
             };
-            let members = topology::members(service, group, &views(&state.servers), &state.election, standings);
+            let members =
+                topology::members(service, group, &views(&state.servers), &state.election, standings);
             *standings = members.into_iter().map(|Member { standing, .. }| standing).collect();
         }
     }
@@ -247,7 +261,9 @@ fn adopted_standings(config: &Config, service: usize, applied: &Applied) -> Vec<
                 Some((entry.slots.contains(found.0), found.1.is_open()))
             });
             match backend {
-                Some((true, _)) => Standing::Serving { weight: server.weight, note: Some(topology::Reason::NotHeard) },
+                Some((true, _)) => {
+                    Standing::Serving { weight: server.weight, note: Some(topology::Reason::NotHeard) }
+                }
                 Some((false, true)) => Standing::Draining(topology::Reason::NotHeard),
                 Some((false, false)) | None => Standing::Out(topology::Reason::NotHeard),
             }

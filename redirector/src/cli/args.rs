@@ -4,7 +4,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// One address for a Redis deployment that is always right.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Exit codes: 0 done, 1 refused or failed, 2 bad usage or configuration, 3 agent not reachable.")]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 bad usage or configuration, 3 agent not reachable."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,

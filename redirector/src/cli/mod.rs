@@ -59,8 +59,12 @@ fn execute(command: Command) -> Result {
         Command::Run { config } => steer(&config),
         Command::Check { config } => check(&config),
         Command::Status { json, place } => status(json, &place),
-        Command::Weight { server, weight, place } => request(&place, &format!("set weight {server} {weight}")),
-        Command::State { server, state, place } => request(&place, &format!("set server {server} state {state}")),
+        Command::Weight { server, weight, place } => {
+            request(&place, &format!("set weight {server} {weight}"))
+        }
+        Command::State { server, state, place } => {
+            request(&place, &format!("set server {server} state {state}"))
+        }
         Command::Detach { config } => detach(&config),
     }
 }
@@ -87,8 +91,9 @@ fn status(json: bool, place: &Place) -> Result {
     if json {
         return say(&text);
     }
-    let status: Status = serde_json::from_str(&text)
-        .map_err(|error| Failure(Exit::Failed, format!("the agent is of another version than this command: {error}")))?;
+    let status: Status = serde_json::from_str(&text).map_err(|error| {
+        Failure(Exit::Failed, format!("the agent is of another version than this command: {error}"))
+    })?;
     say(&table::render(&status))
 }
 

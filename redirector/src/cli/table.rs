@@ -13,8 +13,11 @@ pub(super) fn render(status: &Status) -> String {
     for group in &status.groups {
         render_group(&mut text, group);
     }
-    let hooks: Vec<String> =
-        status.interfaces.iter().map(|interface| format!("{} ({})", interface.name, interface.hook)).collect();
+    let hooks: Vec<String> = status
+        .interfaces
+        .iter()
+        .map(|interface| format!("{} ({})", interface.name, interface.hook))
+        .collect();
     let _ = write!(
         text,
         "agent {} pid {} up {}, on {}",
@@ -91,7 +94,8 @@ fn columns<const N: usize>(text: &mut String, titles: [&str; N], rows: Vec<[Stri
         }
     }
     let mut line = |cells: [&str; N]| {
-        let padded: Vec<String> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let padded: Vec<String> =
+            cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         let _ = writeln!(text, "  {}", padded.join("  ").trim_end());
     };
     line(titles);

@@ -70,12 +70,7 @@ fn screen(table: &mut DeTable<'_>, span: &Range<usize>, kind: &Kind, report: &mu
 }
 
 /// Screens the tables below a known key. Whether the value has the shape that the key asks for.
-fn screen_value(
-    key: &str,
-    value: &mut Spanned<DeValue<'_>>,
-    kind: &Kind,
-    report: &mut Report<'_>,
-) -> bool {
+fn screen_value(key: &str, value: &mut Spanned<DeValue<'_>>, kind: &Kind, report: &mut Report<'_>) -> bool {
     let Some(inner) = kind.inner.iter().find(|inner| inner.key == key) else {
         return true;
     };
@@ -121,11 +116,7 @@ fn deserialize(mut document: Spanned<DeTable<'_>>, report: &mut Report<'_>) -> O
             return None;
         };
         let expected = expected(error.message());
-        report.push(
-            at,
-            format!("{:?} is {}", removed.key, removed.found),
-            format!("write {expected}"),
-        );
+        report.push(at, format!("{:?} is {}", removed.key, removed.found), format!("write {expected}"));
         report.damage(removed.table);
     }
 }
@@ -158,11 +149,7 @@ fn take_out(table: &mut DeTable<'_>, span: &Range<usize>, at: &Range<usize>) -> 
     }
     let (key, found) = hit?;
     table.remove(key.as_str());
-    Some(Removed {
-        key,
-        found,
-        table: span.clone(),
-    })
+    Some(Removed { key, found, table: span.clone() })
 }
 
 /// The same for the table, or the tables of the array, that a key holds.
@@ -171,9 +158,7 @@ fn take_out_of_value(value: &mut Spanned<DeValue<'_>>, at: &Range<usize>) -> Opt
     if let DeValue::Table(table) = value.get_mut() {
         take_out(table, &span, at)
     } else if let DeValue::Array(elements) = value.get_mut() {
-        elements
-            .iter_mut()
-            .find_map(|element| take_out_of_value(element, at))
+        elements.iter_mut().find_map(|element| take_out_of_value(element, at))
     } else {
         None
     }

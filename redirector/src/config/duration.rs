@@ -64,10 +64,7 @@ mod tests {
     #[test]
     fn prints_what_it_reads() {
         for text in ["0s", "20ms", "1s", "1500ms", "2m", "1h", "90m"] {
-            assert_eq!(
-                parse(text).map(|d| Typed(d).to_string()).as_deref(),
-                Some(text)
-            );
+            assert_eq!(parse(text).map(|d| Typed(d).to_string()).as_deref(), Some(text));
         }
     }
 }

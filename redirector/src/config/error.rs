@@ -25,14 +25,7 @@ pub struct ConfigError {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            path,
-            line,
-            column: _,
-            text,
-            sentence,
-            instead,
-        } = self;
+        let Self { path, line, column: _, text, sentence, instead } = self;
         write!(f, "{}:{line}: {sentence}; {instead}", path.display())?;
         if !text.is_empty() {
             write!(f, "\n{line:>5} | {text}")?;

@@ -42,10 +42,7 @@ fn parse_port_range(text: &str) -> Option<RangeInclusive<u16>> {
 /// The ports that `snat` uses unless the file names some: the larger of the ranges below and above
 /// the host's ephemeral ports, from 1024 up. Empty if the ephemeral ports leave nothing.
 pub fn default_source_ports(ephemeral: RangeInclusive<u16>) -> RangeInclusive<u16> {
-    #[expect(
-        clippy::reversed_empty_ranges,
-        reason = "the caller tests for emptiness"
-    )]
+    #[expect(clippy::reversed_empty_ranges, reason = "the caller tests for emptiness")]
     const EMPTY: RangeInclusive<u16> = 1..=0;
     let (first, last) = limits::SOURCE_PORTS.into_inner();
     let below = match ephemeral.start().checked_sub(1) {
@@ -56,11 +53,7 @@ pub fn default_source_ports(ephemeral: RangeInclusive<u16>) -> RangeInclusive<u1
         Some(start) => start.max(first)..=last,
         None => EMPTY,
     };
-    if below.len() >= above.len() {
-        below
-    } else {
-        above
-    }
+    if below.len() >= above.len() { below } else { above }
 }
 
 /// Where passwords come from that are not written into the file itself.
@@ -80,9 +73,7 @@ impl Passwords for HostPasswords {
         let mut text = String::new();
         let bound = limits::MAX_PASSWORD_BYTES;
         // One byte more than allowed tells a file that is too long from one that just fits.
-        fs::File::open(path)?
-            .take(bound as u64 + 1)
-            .read_to_string(&mut text)?;
+        fs::File::open(path)?.take(bound as u64 + 1).read_to_string(&mut text)?;
         if text.len() > bound {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
@@ -98,10 +89,7 @@ impl Passwords for HostPasswords {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    reason = "a failed set-up should fail the test at once"
-)]
+#[expect(clippy::unwrap_used, reason = "a failed set-up should fail the test at once")]
 mod tests {
     use super::*;
 
@@ -116,11 +104,7 @@ mod tests {
             (65_535..=65_535, 1024..=65_534),
             (40_000..=65_535, 1024..=39_999),
         ] {
-            assert_eq!(
-                default_source_ports(ephemeral.clone()),
-                expected,
-                "{ephemeral:?}"
-            );
+            assert_eq!(default_source_ports(ephemeral.clone()), expected, "{ephemeral:?}");
         }
         for all in [1024..=65_535, 0..=65_535, 1..=65_535] {
             assert!(default_source_ports(all.clone()).is_empty(), "{all:?}");
@@ -142,14 +126,8 @@ mod tests {
         fs::write(&path, "s3cret\n").unwrap();
         assert_eq!(HostPasswords.file(&path).unwrap(), "s3cret\n");
         fs::write(&path, "x".repeat(limits::MAX_PASSWORD_BYTES + 1)).unwrap();
-        assert_eq!(
-            HostPasswords.file(&path).unwrap_err().kind(),
-            io::ErrorKind::FileTooLarge
-        );
+        assert_eq!(HostPasswords.file(&path).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         fs::write(&path, [0xff, 0xfe]).unwrap();
-        assert_eq!(
-            HostPasswords.file(&path).unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
+        assert_eq!(HostPasswords.file(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -56,11 +56,7 @@ pub(super) static FILE: Kind = Kind {
     ],
 };
 
-static GATEWAY: Kind = Kind {
-    name: "[gateway]",
-    keys: fields::<RawGateway>,
-    inner: &[],
-};
+static GATEWAY: Kind = Kind { name: "[gateway]", keys: fields::<RawGateway>, inner: &[] };
 
 static GROUP: Kind = Kind {
     name: "[[group]]",
@@ -87,29 +83,13 @@ static GROUP: Kind = Kind {
     ],
 };
 
-static CHECK: Kind = Kind {
-    name: "check",
-    keys: fields::<RawCheck>,
-    inner: &[],
-};
+static CHECK: Kind = Kind { name: "check", keys: fields::<RawCheck>, inner: &[] };
 
-static AUTH: Kind = Kind {
-    name: "auth",
-    keys: fields::<RawAuth>,
-    inner: &[],
-};
+static AUTH: Kind = Kind { name: "auth", keys: fields::<RawAuth>, inner: &[] };
 
-static SERVER: Kind = Kind {
-    name: "server",
-    keys: fields::<RawServer>,
-    inner: &[],
-};
+static SERVER: Kind = Kind { name: "server", keys: fields::<RawServer>, inner: &[] };
 
-static SERVICE: Kind = Kind {
-    name: "[[service]]",
-    keys: fields::<RawService>,
-    inner: &[],
-};
+static SERVICE: Kind = Kind { name: "[[service]]", keys: fields::<RawService>, inner: &[] };
 
 /// The field names of a struct with a derived `Deserialize`.
 fn fields<'de, T: Deserialize<'de>>() -> &'static [&'static str] {

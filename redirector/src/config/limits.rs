@@ -32,11 +32,9 @@ pub const VERDICTS: RangeInclusive<i64> = 1..=1000;
 pub const DEFAULT_RISE: u32 = 2;
 pub const DEFAULT_FALL: u32 = 3;
 
-pub const INTERVALS: RangeInclusive<Duration> =
-    Duration::from_millis(10)..=Duration::from_secs(3600);
+pub const INTERVALS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3600);
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
-pub const FAST_INTERVALS: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(3600);
+pub const FAST_INTERVALS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 pub const DEFAULT_FAST_INTERVAL: Duration = Duration::from_millis(20);
 pub const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);

@@ -29,10 +29,8 @@ pub use warnings::Warning;
 
 /// Reads and checks a file for this host. Password files are read as well.
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigErrors::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| ConfigErrors::Unreadable { path: path.to_owned(), source })?;
     parse(&text, path, &Host::read(), &HostPasswords)
 }
 

@@ -62,9 +62,7 @@ pub(super) struct RawAuth {
 
 impl std::fmt::Debug for RawAuth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RawAuth")
-            .field("username", &self.username)
-            .finish_non_exhaustive()
+        f.debug_struct("RawAuth").field("username", &self.username).finish_non_exhaustive()
     }
 }
 

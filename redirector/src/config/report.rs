@@ -29,30 +29,15 @@ struct Finding {
 
 impl<'t> Report<'t> {
     pub(super) fn new(origin: &'t Path, text: &'t str) -> Self {
-        Self {
-            origin,
-            text,
-            found: Vec::new(),
-            secrets: Vec::new(),
-            damaged: Vec::new(),
-        }
+        Self { origin, text, found: Vec::new(), secrets: Vec::new(), damaged: Vec::new() }
     }
 
     pub(super) fn origin(&self) -> &'t Path {
         self.origin
     }
 
-    pub(super) fn push(
-        &mut self,
-        at: Range<usize>,
-        sentence: impl Into<String>,
-        instead: impl Into<String>,
-    ) {
-        self.found.push(Finding {
-            at: at.start,
-            sentence: sentence.into(),
-            instead: instead.into(),
-        });
+    pub(super) fn push(&mut self, at: Range<usize>, sentence: impl Into<String>, instead: impl Into<String>) {
+        self.found.push(Finding { at: at.start, sentence: sentence.into(), instead: instead.into() });
     }
 
     pub(super) fn hide(&mut self, secret: Range<usize>) {
@@ -80,10 +65,7 @@ impl<'t> Report<'t> {
     pub(super) fn finish(mut self) -> Vec<ConfigError> {
         self.found.sort_by_key(|finding| finding.at);
         let found = std::mem::take(&mut self.found);
-        found
-            .into_iter()
-            .map(|finding| self.show(finding))
-            .collect()
+        found.into_iter().map(|finding| self.show(finding)).collect()
     }
 
     fn show(&self, finding: Finding) -> ConfigError {
@@ -93,9 +75,7 @@ impl<'t> Report<'t> {
             at -= 1;
         }
         let start = self.text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = self.text[at..]
-            .find('\n')
-            .map_or(self.text.len(), |newline| at + newline);
+        let end = self.text[at..].find('\n').map_or(self.text.len(), |newline| at + newline);
         ConfigError {
             path: self.origin.to_owned(),
             line: self.text[..start].matches('\n').count() + 1,
@@ -111,10 +91,7 @@ impl<'t> Report<'t> {
         let mut shown = String::new();
         let mut hidden = false;
         for (offset, c) in self.text[line.clone()].char_indices() {
-            let secret = self
-                .secrets
-                .iter()
-                .any(|s| s.contains(&(line.start + offset)));
+            let secret = self.secrets.iter().any(|s| s.contains(&(line.start + offset)));
             match (secret, hidden) {
                 (true, true) => {}
                 (true, false) => shown.push('…'),

@@ -41,9 +41,7 @@ pub(super) fn in_broken_line(text: &str, at: usize) -> Option<Range<usize>> {
         at -= 1;
     }
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let end = text[at..]
-        .find('\n')
-        .map_or(text.len(), |newline| at + newline);
+    let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
     let open = |quotes: &str| text[..start].matches(quotes).count() % 2 == 1;
     if open("\"\"\"") || open("'''") {
         return Some(start..end);
@@ -61,7 +59,5 @@ pub(super) fn in_broken_line(text: &str, at: usize) -> Option<Range<usize>> {
 
 fn speaks_of_auth(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["pass", "pw", "auth", "secret"]
-        .iter()
-        .any(|word| text.contains(word))
+    ["pass", "pw", "auth", "secret"].iter().any(|word| text.contains(word))
 }

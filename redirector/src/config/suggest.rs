@@ -1,10 +1,7 @@
 //! The nearest known spelling of a word.
 
 /// The candidate that `word` most likely meant, if one is near enough to be worth naming.
-pub(super) fn nearest<'c>(
-    word: &str,
-    candidates: impl IntoIterator<Item = &'c str>,
-) -> Option<&'c str> {
+pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let word = word.to_ascii_lowercase();
     // A third of the word may differ: "trp" may mean "tcp", "xyz" means nothing we know.
     let bound = (word.chars().count() / 3).clamp(1, 3);

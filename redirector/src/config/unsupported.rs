@@ -47,13 +47,7 @@ const fn row(
     sentence: &'static str,
     instead: &'static str,
 ) -> Unsupported {
-    Unsupported {
-        table,
-        key,
-        values,
-        sentence,
-        instead,
-    }
+    Unsupported { table, key, values, sentence, instead }
 }
 
 /// The refusal of `key = value` in `table`, if there is one. `value` is `None` unless it is a string.
@@ -77,7 +71,5 @@ fn is_ipv6(address: &str) -> bool {
 fn is_host_name(address: &str) -> bool {
     let host = address.split_once(':').map_or(address, |(host, _)| host);
     host.contains(|c: char| c.is_ascii_alphabetic())
-        && host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }

@@ -32,21 +32,16 @@ impl Config {
             .iter()
             .enumerate()
             .filter(|&(index, _)| !self.services.iter().any(|s| s.group == index))
-            .map(|(_, group)| Warning::UnusedGroup {
-                group: group.name.clone(),
-            });
+            .map(|(_, group)| Warning::UnusedGroup { group: group.name.clone() });
         let weightless = self.services.iter().filter_map(|service| {
             let group = self.group_of(service)?;
             let idle = group.servers.iter().all(|server| server.weight == 0);
-            (service.route == Route::Master && idle).then(|| Warning::NoWeight {
-                service: service.name.clone(),
-                group: group.name.clone(),
-            })
+            (service.route == Route::Master && idle)
+                .then(|| Warning::NoWeight { service: service.name.clone(), group: group.name.clone() })
         });
         let ports = &self.gateway.source_ports;
-        let few = (ports.len() < limits::FEW_SOURCE_PORTS).then(|| Warning::FewSourcePorts {
-            ports: ports.clone(),
-        });
+        let few = (ports.len() < limits::FEW_SOURCE_PORTS)
+            .then(|| Warning::FewSourcePorts { ports: ports.clone() });
         unused.chain(weightless).chain(few).collect()
     }
 

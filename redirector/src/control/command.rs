@@ -11,9 +11,17 @@ pub enum Command {
     /// `show status`: the whole of it, as JSON in one line.
     ShowStatus,
     /// `set weight BACKEND/SERVER N[%]`, or `set server BACKEND/SERVER weight N[%]`.
-    SetWeight { backend: String, server: String, weight: Weight },
+    SetWeight {
+        backend: String,
+        server: String,
+        weight: Weight,
+    },
     /// `set server BACKEND/SERVER state ready|drain|maint`.
-    SetState { backend: String, server: String, state: Operator },
+    SetState {
+        backend: String,
+        server: String,
+        state: Operator,
+    },
     Help,
 }
 
@@ -58,7 +66,8 @@ impl FromStr for Weight {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("weight \"{text}\" is not one; write 0 to {MAX_WEIGHT}, or a percentage such as 50%");
+        let wrong =
+            || format!("weight \"{text}\" is not one; write 0 to {MAX_WEIGHT}, or a percentage such as 50%");
         let (digits, percent) = text.strip_suffix('%').map_or((text, false), |digits| (digits, true));
         let number: u16 = digits.parse().map_err(|_| wrong())?;
         match (number, percent) {
@@ -82,7 +91,7 @@ impl Weight {
     }
 }
 
-pub fn parse_state(text: &str) -> Result<Operator, String> {
+pub(super) fn parse_state(text: &str) -> Result<Operator, String> {
     match text {
         "ready" => Ok(Operator::Ready),
         "drain" => Ok(Operator::Drain),
@@ -93,7 +102,9 @@ pub fn parse_state(text: &str) -> Result<Operator, String> {
 
 fn split(path: &str) -> Result<(String, String), String> {
     match path.split_once('/') {
-        Some((backend, server)) if !backend.is_empty() && !server.is_empty() => Ok((backend.into(), server.into())),
+        Some((backend, server)) if !backend.is_empty() && !server.is_empty() => {
+            Ok((backend.into(), server.into()))
+        }
         Some(_) | None => Err(format!("\"{path}\" names no server; write GROUP/SERVER, such as cache/r1")),
     }
 }
@@ -102,9 +113,8 @@ fn split(path: &str) -> Result<(String, String), String> {
 pub fn execute(command: &Command, steering: &mut Steering, status: &dyn Fn(&Steering) -> Status) -> Answer {
     match command {
         Command::Help => Ok(HELP.to_owned()),
-        Command::ShowStatus => {
-            serde_json::to_string(&status(steering)).map_err(|error| format!("the status cannot be written: {error}"))
-        }
+        Command::ShowStatus => serde_json::to_string(&status(steering))
+            .map_err(|error| format!("the status cannot be written: {error}")),
         Command::SetWeight { backend, server, weight } => {
             let id = find(steering, backend, server)?;
             steering.set_weight(id, weight.of(steering.configured_weight(id)));
@@ -143,7 +153,11 @@ mod tests {
             ("set server cache/r2 weight 50%", Ok(weight(Weight::Percent(50)))),
             (
                 "set server cache/r2 state maint",
-                Ok(Command::SetState { backend: "cache".into(), server: "r2".into(), state: Operator::Maint }),
+                Ok(Command::SetState {
+                    backend: "cache".into(),
+                    server: "r2".into(),
+                    state: Operator::Maint,
+                }),
             ),
             ("set weight cache/r2 257", Err("write 0 to 256")),
             ("set weight cache/r2 many", Err("write 0 to 256")),

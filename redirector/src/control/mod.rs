@@ -1,4 +1,4 @@
-//! The admin socket: one command a line, in the dialect of HAProxy's runtime socket where that has a word for it.
+//! The admin socket: one command a line, in the dialect of `HAProxy`'s runtime socket where that has a word for it.
 //!
 //! An answer ends in an empty line; success without anything to say is just that line. Everything that is not a
 //! success is a sentence.

@@ -86,7 +86,7 @@ async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>) {
     }
 }
 
-/// One line, one answer, and the connection is over, as HAProxy does it.
+/// One line, one answer, and the connection is over, as `HAProxy` does it.
 async fn converse(mut stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();

@@ -100,7 +100,12 @@ impl Status {
             interfaces: interfaces
                 .map(|(name, hook)| InterfaceStatus { name: name.clone(), hook: hook.name().to_owned() })
                 .collect(),
-            groups: config.groups.iter().zip(steering.groups()).map(|(group, state)| group_status(group, state)).collect(),
+            groups: config
+                .groups
+                .iter()
+                .zip(steering.groups())
+                .map(|(group, state)| group_status(group, state))
+                .collect(),
             services: config
                 .services
                 .iter()
@@ -124,12 +129,16 @@ fn group_status(group: &Group, state: &GroupState) -> GroupStatus {
         name: group.name.clone(),
         master: state.election.master.map(name),
         why: state.election.why.to_string(),
-        conflict: conflict.map(|conflict| conflict.claimants.iter().map(|&server| name(server)).collect()).unwrap_or_default(),
+        conflict: conflict
+            .map(|conflict| conflict.claimants.iter().map(|&server| name(server)).collect())
+            .unwrap_or_default(),
         servers: group
             .servers
             .iter()
             .zip(&state.servers)
-            .map(|(server, state)| server_status(&server.name, server.address.to_string(), server.weight, state))
+            .map(|(server, state)| {
+                server_status(&server.name, server.address.to_string(), server.weight, state)
+            })
             .collect(),
     }
 }
@@ -193,7 +202,10 @@ fn service_status(at: usize, service: &Service, steering: &Steering, dataplane: 
         listen: service.listen.to_string(),
         group: group.name.clone(),
         route: route.to_owned(),
-        master: steering.groups()[service.group].election.master.map(|server| group.servers[server].name.clone()),
+        master: steering.groups()[service.group]
+            .election
+            .master
+            .map(|server| group.servers[server].name.clone()),
         epoch: dataplane.epoch(service.listen).unwrap_or(0),
         members: members.collect(),
     }

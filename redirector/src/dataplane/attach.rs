@@ -41,7 +41,7 @@ impl Hook {
 
 /// Attaches to every interface and gives the hook that each one got. Links of interfaces or hooks that are no longer
 /// wanted are removed last, so that there is no moment without a program.
-pub fn attach(ebpf: &mut Ebpf, pins: &Pins, interfaces: &[Interface], wanted: Attach) -> Result<Vec<Hook>> {
+pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, interfaces: &[Interface], wanted: Attach) -> Result<Vec<Hook>> {
     load(ebpf)?;
     let hooks = interfaces
         .iter()
@@ -52,13 +52,16 @@ pub fn attach(ebpf: &mut Ebpf, pins: &Pins, interfaces: &[Interface], wanted: At
             // On veth TC is the faster hook and works with every offload setting; loopback has no native XDP.
             Attach::Auto if interface.is_veth || interface.is_loopback => tc(ebpf, pins, interface),
             Attach::Auto => match xdp(ebpf, pins, interface, Hook::Xdp) {
-                Err(DataplaneError::NoXdp { .. } | DataplaneError::XdpTaken { .. }) => tc(ebpf, pins, interface),
+                Err(DataplaneError::NoXdp { .. } | DataplaneError::XdpTaken { .. }) => {
+                    tc(ebpf, pins, interface)
+                }
                 other => other,
             },
         })
         .collect::<Result<Vec<_>>>()?;
     for (path, hook, interface) in pins.links()? {
-        let kept = interfaces.iter().zip(&hooks).any(|(kept, as_)| kept.name == interface && as_.name() == hook);
+        let kept =
+            interfaces.iter().zip(&hooks).any(|(kept, as_)| kept.name == interface && as_.name() == hook);
         if !kept {
             fs::remove_file(&path).map_err(|source| DataplaneError::Path { path, source })?;
         }
@@ -75,11 +78,10 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Resul
     let program: &mut Xdp = program(ebpf, names::XDP_PROGRAM)?;
     let pin = pins.link(hook.name(), &interface.name);
     if let Some(link) = pinned(&pin) {
-        if let Ok(link) = link.try_into() {
-            if program.attach_to_link(link).is_ok() {
+        if let Ok(link) = link.try_into()
+            && program.attach_to_link(link).is_ok() {
                 return Ok(hook);
             }
-        }
         // Its interface has gone and come back: the link is an empty shell.
         let _ = fs::remove_file(&pin);
     }
@@ -103,11 +105,10 @@ fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Hook> {
     let program: &mut SchedClassifier = program(ebpf, names::TC_PROGRAM)?;
     let pin = pins.link(Hook::Tc.name(), &interface.name);
     if let Some(link) = pinned(&pin) {
-        if let Ok(link) = link.try_into() {
-            if program.attach_to_link(link).is_ok() {
+        if let Ok(link) = link.try_into()
+            && program.attach_to_link(link).is_ok() {
                 return Ok(Hook::Tc);
             }
-        }
         let _ = fs::remove_file(&pin);
     }
     // TCX where the kernel has it (6.6), else a classifier of the clsact qdisc, which stays without a pin.
@@ -120,8 +121,10 @@ fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Hook> {
     let id = program.attach(&interface.name, TcAttachType::Ingress).map_err(failed(interface))?;
     let link = program.take_link(id).map_err(failed(interface))?;
     if tcx {
-        let link = FdLink::try_from(link)
-            .map_err(|source| DataplaneError::Attach { name: interface.name.clone(), source: source.into() })?;
+        let link = FdLink::try_from(link).map_err(|source| DataplaneError::Attach {
+            name: interface.name.clone(),
+            source: source.into(),
+        })?;
         link.pin(&pin).map_err(|source| DataplaneError::Pin { path: pin, source })?;
     } else {
         // Dropped, it would detach; it is to outlive the agent.

@@ -26,7 +26,7 @@ struct Attr {
 }
 
 /// Calls `visit` with every entry of a hash map. Entries that are inserted or removed meanwhile may or may not be seen.
-pub fn for_each<K: Pod, V: Pod>(map: BorrowedFd<'_>, mut visit: impl FnMut(&K, &V)) -> io::Result<()> {
+pub(super) fn for_each<K: Pod, V: Pod>(map: BorrowedFd<'_>, mut visit: impl FnMut(&K, &V)) -> io::Result<()> {
     let mut batch = BATCH;
     let mut keys: Vec<K> = Vec::new();
     let mut values: Vec<V> = Vec::new();

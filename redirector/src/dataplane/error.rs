@@ -9,19 +9,29 @@ pub enum DataplaneError {
     NoPrograms,
     #[error("Linux {found} is too old: redirector needs {needed} or newer")]
     KernelTooOld { found: String, needed: &'static str },
-    #[error("loading eBPF programs needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON")]
+    #[error(
+        "loading eBPF programs needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON"
+    )]
     NoPrivilege,
     #[error("{path} is not on a bpf file system: mount one with `mount -t bpf bpf /sys/fs/bpf`")]
     NoBpfFs { path: PathBuf },
-    #[error("another redirector already steers the maps in {path}: stop it, or give this one `pins` of its own")]
+    #[error(
+        "another redirector already steers the maps in {path}: stop it, or give this one `pins` of its own"
+    )]
     PinsInUse { path: PathBuf },
-    #[error("{path} holds the maps of another version ({found}): run `redirector detach` first; established flows will be cut")]
+    #[error(
+        "{path} holds the maps of another version ({found}): run `redirector detach` first; established flows will be cut"
+    )]
     OtherLayout { path: PathBuf, found: String },
     #[error("interface {name} does not exist: `ip link` lists those that do")]
     NoInterface { name: String },
-    #[error("interface {name} cannot run native XDP: write attach = \"tc\", or \"auto\" to let redirector choose")]
+    #[error(
+        "interface {name} cannot run native XDP: write attach = \"tc\", or \"auto\" to let redirector choose"
+    )]
     NoXdp { name: String, source: ProgramError },
-    #[error("interface {name} already carries another XDP program: `ip link show dev {name}` names it; remove it, or write attach = \"tc\"")]
+    #[error(
+        "interface {name} already carries another XDP program: `ip link show dev {name}` names it; remove it, or write attach = \"tc\""
+    )]
     XdpTaken { name: String },
     #[error("cannot attach to interface {name}")]
     Attach { name: String, source: Box<dyn std::error::Error + Send + Sync> },
@@ -45,4 +55,4 @@ pub enum DataplaneError {
     Plan(#[from] super::plan::PlanError),
 }
 
-pub type Result<T, E = DataplaneError> = std::result::Result<T, E>;
+pub(super) type Result<T, E = DataplaneError> = std::result::Result<T, E>;

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Handles to every map that the agent reads or writes.
-pub struct Maps {
+pub(super) struct Maps {
     pub flows: HashMap<MapData, FlowKey, Flow>,
     services: HashMap<MapData, ServiceKey, Service>,
     backends: Array<MapData, Backend>,
@@ -32,7 +32,7 @@ impl fmt::Debug for Maps {
 }
 
 impl Maps {
-    pub fn take(ebpf: &mut Ebpf) -> Result<Self> {
+    pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self> {
         Ok(Self {
             flows: take(ebpf, names::FLOWS)?,
             services: take(ebpf, names::SERVICES)?,
@@ -43,14 +43,14 @@ impl Maps {
     }
 
     /// The flow table, for reading it in batches.
-    pub fn flows_fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn flows_fd(&self) -> BorrowedFd<'_> {
         self.flows.map().fd().as_fd()
     }
 
     /// What the maps hold now: the answer that an earlier agent has left, or nothing.
-    pub fn applied(&self) -> Result<Applied> {
+    pub(super) fn applied(&self) -> Result<Applied> {
         let mut applied = Applied::default();
-        for entry in self.services.iter() {
+        for entry in &self.services {
             let (key, service) = entry.map_err(failed("read", names::SERVICES))?;
             let first = limits::slot_index(service.id, service.bank, 0);
             let slots = (first..first + service.slots)
@@ -69,7 +69,7 @@ impl Maps {
     }
 
     /// Carries out one step of a plan. Resets are not a matter of maps: see [`super::reset`].
-    pub fn apply(&mut self, op: &Op) -> Result<()> {
+    pub(super) fn apply(&mut self, op: &Op) -> Result<()> {
         match op {
             Op::WriteBackend { id, backend } => {
                 self.backends.set(*id, backend, 0).map_err(failed("write", names::BACKENDS))
@@ -93,11 +93,12 @@ impl Maps {
     }
 
     /// Every counter, summed over the processors.
-    pub fn counters(&self) -> Result<Vec<(Counter, u64)>> {
+    pub(super) fn counters(&self) -> Result<Vec<(Counter, u64)>> {
         Counter::ALL
             .iter()
             .map(|&counter| {
-                let values = self.counters.get(&counter.index(), 0).map_err(failed("read", names::COUNTERS))?;
+                let values =
+                    self.counters.get(&counter.index(), 0).map_err(failed("read", names::COUNTERS))?;
                 Ok((counter, values.iter().sum()))
             })
             .collect()
@@ -106,7 +107,7 @@ impl Maps {
 
 /// Waits until every program run that started before has ended: they run under RCU, and this membarrier is
 /// `synchronize_rcu` (kernel/sched/membarrier.c). Takes some ten milliseconds, so it belongs behind a switch, not before it.
-pub fn wait_for_readers() {
+pub(super) fn wait_for_readers() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: no pointers. Where the call is not allowed the banks still take turns, which leaves a packet at least the
     // time between two switches to read its slot.

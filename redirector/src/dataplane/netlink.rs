@@ -49,21 +49,33 @@ pub struct Netlink(Handle);
 impl Netlink {
     /// Opens a connection, served by a task of the current runtime.
     pub fn open() -> Result<Self> {
-        let (connection, handle, _) =
-            new_connection().map_err(|source| DataplaneError::Os { what: "cannot open a netlink socket", source })?;
+        let (connection, handle, _) = new_connection()
+            .map_err(|source| DataplaneError::Os { what: "cannot open a netlink socket", source })?;
         tokio::spawn(connection);
         Ok(Self(handle))
     }
 
     pub async fn interfaces(&self) -> Result<Vec<Interface>> {
-        let links: Vec<LinkMessage> =
-            self.0.link().get().execute().try_collect().await.map_err(failed("cannot list the interfaces"))?;
+        let links: Vec<LinkMessage> = self
+            .0
+            .link()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed("cannot list the interfaces"))?;
         Ok(links.iter().filter_map(interface).collect())
     }
 
     pub async fn addresses(&self) -> Result<Vec<HostAddress>> {
-        let addresses: Vec<AddressMessage> =
-            self.0.address().get().execute().try_collect().await.map_err(failed("cannot list the addresses"))?;
+        let addresses: Vec<AddressMessage> = self
+            .0
+            .address()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed("cannot list the addresses"))?;
         Ok(addresses.iter().filter_map(host_address).collect())
     }
 
@@ -91,8 +103,14 @@ impl Netlink {
     /// How packets reach each of `servers`; `None` while a route or a neighbour is missing.
     pub async fn paths(&self, servers: &[Ipv4Addr]) -> Result<Vec<Option<Path>>> {
         let interfaces = self.interfaces().await?;
-        let neighbours: Vec<NeighbourMessage> =
-            self.0.neighbours().get().execute().try_collect().await.map_err(failed("cannot list the neighbours"))?;
+        let neighbours: Vec<NeighbourMessage> = self
+            .0
+            .neighbours()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed("cannot list the neighbours"))?;
         let mut paths = Vec::with_capacity(servers.len());
         for &server in servers {
             let path = self.route(server).await.and_then(|route| {
@@ -162,12 +180,20 @@ fn host_address(message: &AddressMessage) -> Option<HostAddress> {
             ours = *protocol == OURS;
         }
     }
-    Some(HostAddress { address: address?, prefix: message.header.prefix_len, interface: message.header.index, ours })
+    Some(HostAddress {
+        address: address?,
+        prefix: message.header.prefix_len,
+        interface: message.header.index,
+        ours,
+    })
 }
 
 /// The Ethernet address of a route's next hop, if this entry has it.
 fn resolved(neighbour: &NeighbourMessage, route: &Route) -> Option<[u8; 6]> {
-    let dead = matches!(neighbour.header.state, NeighbourState::Failed | NeighbourState::Incomplete | NeighbourState::None);
+    let dead = matches!(
+        neighbour.header.state,
+        NeighbourState::Failed | NeighbourState::Incomplete | NeighbourState::None
+    );
     if neighbour.header.ifindex != route.interface || dead {
         return None;
     }
@@ -178,7 +204,11 @@ fn resolved(neighbour: &NeighbourMessage, route: &Route) -> Option<[u8; 6]> {
         return None;
     }
     neighbour.attributes.iter().find_map(|attribute| {
-        if let NeighbourAttribute::LinkLayerAddress(mac) = attribute { mac.as_slice().try_into().ok() } else { None }
+        if let NeighbourAttribute::LinkLayerAddress(mac) = attribute {
+            mac.as_slice().try_into().ok()
+        } else {
+            None
+        }
     })
 }
 

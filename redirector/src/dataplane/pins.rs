@@ -16,14 +16,14 @@ use super::error::{DataplaneError, Result};
 
 /// The pins of one agent, held against every other for as long as this value lives.
 #[derive(Debug)]
-pub struct Pins {
+pub(super) struct Pins {
     root: PathBuf,
     _lock: Flock<File>,
 }
 
 impl Pins {
     /// Opens the directory, or makes it, and locks it.
-    pub fn open(root: &Path) -> Result<Self> {
+    pub(super) fn open(root: &Path) -> Result<Self> {
         let parent = root.parent().unwrap_or(root);
         if !on_bpf_fs(parent) {
             return Err(DataplaneError::NoBpfFs { path: parent.to_owned() });
@@ -39,21 +39,21 @@ impl Pins {
     }
 
     /// Where this version's maps are: another layout is another directory, so that neither misreads the other.
-    pub fn maps(&self) -> PathBuf {
+    pub(super) fn maps(&self) -> PathBuf {
         self.root.join(layout())
     }
 
     /// Whether an earlier agent has left its maps here.
-    pub fn adopted(&self) -> bool {
+    pub(super) fn adopted(&self) -> bool {
         self.maps().join(names::SERVICES).exists()
     }
 
-    pub fn link(&self, hook: &str, interface: &str) -> PathBuf {
+    pub(super) fn link(&self, hook: &str, interface: &str) -> PathBuf {
         self.root.join(format!("{LINK}{hook}-{interface}"))
     }
 
     /// Links that are pinned here: path, hook and interface.
-    pub fn links(&self) -> Result<Vec<(PathBuf, String, String)>> {
+    pub(super) fn links(&self) -> Result<Vec<(PathBuf, String, String)>> {
         let mut links = Vec::new();
         for name in self.entries()? {
             if let Some((hook, interface)) = name.strip_prefix(LINK).and_then(|rest| rest.split_once('-')) {
@@ -64,7 +64,7 @@ impl Pins {
     }
 
     /// Removes everything: links first, so that no packet meets a program without its maps.
-    pub fn remove(self) -> Result<()> {
+    pub(super) fn remove(self) -> Result<()> {
         for (path, ..) in self.links()? {
             remove_file(&path)?;
         }
@@ -101,7 +101,8 @@ fn layout() -> String {
 }
 
 fn lock(root: &Path) -> Result<Flock<File>> {
-    let directory = File::open(root).map_err(|source| DataplaneError::Path { path: root.to_owned(), source })?;
+    let directory =
+        File::open(root).map_err(|source| DataplaneError::Path { path: root.to_owned(), source })?;
     Flock::lock(directory, FlockArg::LockExclusiveNonblock)
         .map_err(|_| DataplaneError::PinsInUse { path: root.to_owned() })
 }

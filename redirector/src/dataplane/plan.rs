@@ -55,14 +55,28 @@ pub struct AppliedService {
 /// One step. Carrying them out in order, and stopping anywhere, leaves the datapath in a safe state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    WriteBackend { id: u32, backend: Backend },
+    WriteBackend {
+        id: u32,
+        backend: Backend,
+    },
     /// Into a bank that no packet reads.
-    WriteSlots { service: u32, bank: u32, slots: Vec<u32> },
+    WriteSlots {
+        service: u32,
+        bank: u32,
+        slots: Vec<u32>,
+    },
     /// The atomic switch.
-    Switch { key: ServiceKey, service: Service },
-    RemoveService { key: ServiceKey },
+    Switch {
+        key: ServiceKey,
+        service: Service,
+    },
+    RemoveService {
+        key: ServiceKey,
+    },
     /// Flows of these backends that are older than their fence are to be reset at both ends.
-    Reset { backends: Vec<u32> },
+    Reset {
+        backends: Vec<u32>,
+    },
 }
 
 /// The source ports that every backend hands out.
@@ -81,8 +95,19 @@ pub enum PlanError {
 }
 
 /// The operations that lead from `applied` to `desired`, and the state they lead to.
-pub fn plan(desired: &[DesiredService], applied: &Applied, ports: Ports) -> Result<(Vec<Op>, Applied), PlanError> {
-    let mut planner = Planner { next: applied.clone(), ports, prepare: vec![], switch: vec![], fence: vec![], reset: vec![] };
+pub fn plan(
+    desired: &[DesiredService],
+    applied: &Applied,
+    ports: Ports,
+) -> Result<(Vec<Op>, Applied), PlanError> {
+    let mut planner = Planner {
+        next: applied.clone(),
+        ports,
+        prepare: vec![],
+        switch: vec![],
+        fence: vec![],
+        reset: vec![],
+    };
     let keys: Vec<ServiceKey> = desired.iter().map(|service| service_key(service.listen)).collect();
     for gone in applied.services.keys().filter(|key| !keys.contains(key)) {
         planner.remove(gone);
@@ -106,7 +131,8 @@ pub fn retire(desired: &[DesiredService], applied: &Applied, in_use: &BTreeSet<u
             let owner = applied.services.get(&service_key(service.listen)).map(|entry| entry.service.id + 1);
             owner == Some(backend.owner)
                 && service.members.iter().any(|member| {
-                    Addr::from(*member.address.ip()) == backend.addr && member.address.port().to_be() == backend.port
+                    Addr::from(*member.address.ip()) == backend.addr
+                        && member.address.port().to_be() == backend.port
                 })
         })
     };
@@ -135,7 +161,10 @@ impl Planner {
         let known = self.next.services.contains_key(&key);
         let mut entry = match self.next.services.get(&key) {
             Some(entry) => entry.clone(),
-            None => AppliedService { service: Service { id: self.free_service()?, ..Service::default() }, slots: vec![] },
+            None => AppliedService {
+                service: Service { id: self.free_service()?, ..Service::default() },
+                slots: vec![],
+            },
         };
         let owner = entry.service.id + 1;
         let epoch = entry.service.epoch + 1;
@@ -219,8 +248,13 @@ impl Planner {
         let Some(entry) = self.next.services.remove(key) else { return };
         self.switch.push(Op::RemoveService { key: *key });
         let owner = entry.service.id + 1;
-        let ids: Vec<u32> =
-            self.next.backends.iter().filter(|(_, backend)| backend.owner == owner).map(|(id, _)| *id).collect();
+        let ids: Vec<u32> = self
+            .next
+            .backends
+            .iter()
+            .filter(|(_, backend)| backend.owner == owner)
+            .map(|(id, _)| *id)
+            .collect();
         for id in ids {
             self.close(id, u64::MAX);
         }
@@ -236,6 +270,8 @@ impl Planner {
     }
 
     fn free_backend(&self) -> Result<u32, PlanError> {
-        (0..limits::BACKENDS).find(|id| !self.next.backends.contains_key(id)).ok_or(PlanError::TooManyBackends)
+        (0..limits::BACKENDS)
+            .find(|id| !self.next.backends.contains_key(id))
+            .ok_or(PlanError::TooManyBackends)
     }
 }

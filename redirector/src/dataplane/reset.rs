@@ -12,7 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// A RST to send. Addresses as its receiver knows them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rst {
+pub(super) struct Rst {
     pub from: SocketAddrV4,
     pub to: SocketAddrV4,
     pub seq: u32,
@@ -24,8 +24,10 @@ pub struct Rst {
 /// A receiver takes a RST only at exactly the number it expects next (RFC 5961 §3.2), which is what it has last
 /// acknowledged, or what the other end has last sent if an acknowledgement is still on its way: both are sent. Should
 /// it answer with a challenge ACK, the datapath answers that with a RST at the number the ACK names.
-pub fn resets(key: &FlowKey, forward: &Flow, reverse: Option<&Flow>) -> Vec<Rst> {
-    let (Some(client), Some(service)) = (endpoint(key.src.to_ip(), key.src_port), endpoint(key.dst.to_ip(), key.dst_port)) else {
+pub(super) fn resets(key: &FlowKey, forward: &Flow, reverse: Option<&Flow>) -> Vec<Rst> {
+    let (Some(client), Some(service)) =
+        (endpoint(key.src.to_ip(), key.src_port), endpoint(key.dst.to_ip(), key.dst_port))
+    else {
         return Vec::new();
     };
     let (Some(source), Some(server)) =
@@ -51,16 +53,16 @@ fn endpoint(ip: IpAddr, port: u16) -> Option<SocketAddrV4> {
 
 /// Sends them through a raw socket: the kernel routes them, so a neighbour that has moved is still found.
 #[derive(Debug)]
-pub struct Sender(Socket);
+pub(super) struct Sender(Socket);
 
 impl Sender {
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
         socket.set_nonblocking(true)?;
         Ok(Self(socket))
     }
 
-    pub fn send(&self, rst: &Rst) -> io::Result<()> {
+    pub(super) fn send(&self, rst: &Rst) -> io::Result<()> {
         let to = SocketAddrV4::new(*rst.to.ip(), 0);
         self.0.send_to(&datagram(rst)?, &SockAddr::from(to)).map(drop)
     }
@@ -102,7 +104,8 @@ mod tests {
     #[test]
     fn an_idle_connection_takes_one_rst_for_each_end() {
         let (key, forward, reverse) = flow();
-        let sent: Vec<_> = resets(&key, &forward, Some(&reverse)).iter().map(|rst| (rst.to.to_string(), rst.seq)).collect();
+        let sent: Vec<_> =
+            resets(&key, &forward, Some(&reverse)).iter().map(|rst| (rst.to.to_string(), rst.seq)).collect();
         assert_eq!(sent, [("10.0.0.11:6379".into(), 1000), ("10.0.0.10:40000".to_string(), 5000)]);
     }
 

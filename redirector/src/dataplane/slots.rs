@@ -7,7 +7,7 @@ use redirector_common::limits;
 /// Smooth weighted round-robin (as nginx has it), run for one whole period: after `n` turns every backend has had its
 /// share of `n` to within one. Weights are divided by their greatest common divisor first, and scaled down when the
 /// period would not fit into a bank of slots.
-pub fn interleave(weights: &[(u32, u16)]) -> Vec<u32> {
+pub(super) fn interleave(weights: &[(u32, u16)]) -> Vec<u32> {
     let scaled = fit(&reduce(weights));
     let period: i64 = scaled.iter().map(|&(_, weight)| weight).sum();
     let mut credit = vec![0i64; scaled.len()];

@@ -33,7 +33,7 @@ impl Default for Timeouts {
 
 /// What a pass is to do, decided from a snapshot of the table.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Sweep {
+pub(super) struct Sweep {
     /// To be sent first…
     pub resets: Vec<Rst>,
     /// …then to be removed.
@@ -43,11 +43,11 @@ pub struct Sweep {
 }
 
 /// Every flow of the table, both directions.
-pub type Snapshot = HashMap<FlowKey, Flow>;
+pub(super) type Snapshot = HashMap<FlowKey, Flow>;
 
 /// Ends the flows that `fenced` says are over: a RST to both ends, then the entries go. What is still on its way then
 /// meets a service that knows no such flow, which answers with a RST, too.
-pub fn cut(flows: &Snapshot, fenced: impl Fn(&Flow) -> bool) -> Sweep {
+pub(super) fn cut(flows: &Snapshot, fenced: impl Fn(&Flow) -> bool) -> Sweep {
     let mut sweep = Sweep::default();
     for (key, forward) in flows.iter().filter(|(_, flow)| flow.is_forward() && fenced(flow)) {
         let peer = forward.peer_key();
@@ -61,7 +61,7 @@ pub fn cut(flows: &Snapshot, fenced: impl Fn(&Flow) -> bool) -> Sweep {
 }
 
 /// Collects what is over or was left half done. `now_ns` is the clock of the entries.
-pub fn collect(flows: &Snapshot, now_ns: u64, timeouts: &Timeouts) -> Sweep {
+pub(super) fn collect(flows: &Snapshot, now_ns: u64, timeouts: &Timeouts) -> Sweep {
     let mut sweep = Sweep::default();
     for (key, flow) in flows {
         sweep.in_use.insert(flow.backend);
@@ -84,7 +84,7 @@ pub fn collect(flows: &Snapshot, now_ns: u64, timeouts: &Timeouts) -> Sweep {
 }
 
 /// Reads the whole table.
-pub fn snapshot(map: std::os::fd::BorrowedFd<'_>) -> io::Result<Snapshot> {
+pub(super) fn snapshot(map: std::os::fd::BorrowedFd<'_>) -> io::Result<Snapshot> {
     let mut flows = Snapshot::new();
     super::batch::for_each(map, |key: &FlowKey, flow: &Flow| {
         flows.insert(*key, *flow);
@@ -106,8 +106,14 @@ mod tests {
         let key = FlowKey::tcp(ip(10), port, ip(100), 6379);
         let flow = Flow { seen_ns: seen, state, backend: 3, epoch: 1, seq: 10, ack: 20, ..Flow::default() };
         let forward = Flow { src: ip(1), src_port: port, dst: ip(11), dst_port: 6379, ..flow };
-        let reverse =
-            Flow { src: key.dst, src_port: key.dst_port, dst: key.src, dst_port: key.src_port, direction: Flow::REVERSE, ..flow };
+        let reverse = Flow {
+            src: key.dst,
+            src_port: key.dst_port,
+            dst: key.src,
+            dst_port: key.src_port,
+            direction: Flow::REVERSE,
+            ..flow
+        };
         [(key, forward), (forward.peer_key(), reverse)]
     }
 
@@ -145,7 +151,9 @@ mod tests {
     #[test]
     fn only_fenced_flows_are_cut_and_both_entries_go() {
         let mut flows = Snapshot::from(connection(1, 0, FlowState::ESTABLISHED));
-        flows.extend(connection(2, 0, FlowState::ESTABLISHED).map(|(key, flow)| (key, Flow { epoch: 2, ..flow })));
+        flows.extend(
+            connection(2, 0, FlowState::ESTABLISHED).map(|(key, flow)| (key, Flow { epoch: 2, ..flow })),
+        );
         let sweep = cut(&flows, |flow| flow.epoch < 2);
         assert_eq!(sweep.remove.len(), 2);
         assert!(sweep.remove.iter().all(|key| flows[key].epoch == 1));

@@ -66,7 +66,8 @@ impl Dataplane {
         let maps = Maps::take(&mut ebpf)?;
         let applied = maps.applied()?;
         maps::wait_for_readers();
-        let sender = Sender::new().map_err(|source| DataplaneError::Os { what: "cannot open a raw socket", source })?;
+        let sender = Sender::new()
+            .map_err(|source| DataplaneError::Os { what: "cannot open a raw socket", source })?;
         let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
         let ports = Ports { first, count: last.saturating_sub(first).saturating_add(1) };
         Ok(Self { maps, applied, ports, hooks, adopted, sender, _ebpf: ebpf, pins })
@@ -123,8 +124,9 @@ impl Dataplane {
     fn cut(&mut self) -> Result<Swept> {
         let backends = &self.applied.backends;
         let flows = self.snapshot()?;
-        let sweep =
-            sweep::cut(&flows, |flow| backends.get(&flow.backend).is_none_or(|backend| backend.fences(flow.epoch)));
+        let sweep = sweep::cut(&flows, |flow| {
+            backends.get(&flow.backend).is_none_or(|backend| backend.fences(flow.epoch))
+        });
         self.carry_out(&sweep)
     }
 
@@ -142,7 +144,8 @@ impl Dataplane {
     }
 
     fn snapshot(&self) -> Result<sweep::Snapshot> {
-        sweep::snapshot(self.maps.flows_fd()).map_err(|source| DataplaneError::Os { what: "cannot read the flow table", source })
+        sweep::snapshot(self.maps.flows_fd())
+            .map_err(|source| DataplaneError::Os { what: "cannot read the flow table", source })
     }
 
     fn carry_out(&mut self, sweep: &Sweep) -> Result<Swept> {
@@ -157,17 +160,18 @@ impl Dataplane {
             match self.maps.flows.remove(key) {
                 Ok(()) => removed += 1,
                 Err(MapError::KeyNotFound) => {}
-                Err(source) => return Err(DataplaneError::Map { what: "remove from", name: names::FLOWS, source }),
+                Err(source) => {
+                    return Err(DataplaneError::Map { what: "remove from", name: names::FLOWS, source });
+                }
             }
         }
         Ok(Swept { removed, resets: sweep.resets.len() })
     }
 }
 
-/// The clock of the flow entries: `bpf_ktime_get_coarse_ns` is CLOCK_MONOTONIC_COARSE.
+/// The clock of the flow entries: `bpf_ktime_get_coarse_ns` is `CLOCK_MONOTONIC_COARSE`.
 fn monotonic_ns() -> u64 {
     use nix::time::{ClockId, clock_gettime};
     clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)
-        .map(|time| time.tv_sec().unsigned_abs() * 1_000_000_000 + time.tv_nsec().unsigned_abs())
-        .unwrap_or(0)
+        .map_or(0, |time| time.tv_sec().unsigned_abs() * 1_000_000_000 + time.tv_nsec().unsigned_abs())
 }

@@ -133,21 +133,11 @@ impl Excerpt {
 
     /// Cuts `said` at the first line end, and puts dots for what must not reach a terminal.
     pub fn new(said: impl AsRef<[u8]>) -> Self {
-        let line = said
-            .as_ref()
-            .split(|&b| b == b'\r' || b == b'\n')
-            .next()
-            .unwrap_or_default();
+        let line = said.as_ref().split(|&b| b == b'\r' || b == b'\n').next().unwrap_or_default();
         Self(
             line.iter()
                 .take(Self::MAX_CHARS)
-                .map(|&b| {
-                    if b == b' ' || b.is_ascii_graphic() {
-                        char::from(b)
-                    } else {
-                        '.'
-                    }
-                })
+                .map(|&b| if b == b' ' || b.is_ascii_graphic() { char::from(b) } else { '.' })
                 .collect(),
         )
     }
@@ -166,10 +156,7 @@ mod tests {
     #[test]
     fn excerpts_are_short_and_harmless() {
         let table: [(&[u8], &str); 5] = [
-            (
-                b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n",
-                "HTTP/1.1 400 Bad Request",
-            ),
+            (b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n", "HTTP/1.1 400 Bad Request"),
             (b"\x1b[2J\x07boo", ".[2J.boo"),
             (b"", ""),
             (&[b'x'; 100], "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),

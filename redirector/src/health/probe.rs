@@ -71,12 +71,7 @@ pub struct Observation {
 ///
 /// The first round starts at once.
 pub async fn run(target: Target, mut controls: Controls, observations: mpsc::Sender<Observation>) {
-    let mut probe = Probe {
-        target,
-        session: None,
-        hung_up: false,
-        watching: Watching::Off,
-    };
+    let mut probe = Probe { target, session: None, hung_up: false, watching: Watching::Off };
     loop {
         let began = Instant::now();
         let (outcome, latency) = probe.round().await;
@@ -148,19 +143,9 @@ impl Probe {
     }
 
     /// Connects and asks.
-    async fn introduction(
-        &mut self,
-        deadline: Instant,
-    ) -> Result<(Replication, Duration), Failure> {
+    async fn introduction(&mut self, deadline: Instant) -> Result<(Replication, Duration), Failure> {
         let session = Session::open(&self.target, deadline).await?;
-        self.question(
-            OpenSession {
-                session,
-                since: Instant::now(),
-            },
-            deadline,
-        )
-        .await
+        self.question(OpenSession { session, since: Instant::now() }, deadline).await
     }
 
     /// Asks, and keeps the session if it is good for another question.
@@ -182,13 +167,9 @@ impl Probe {
         let said = match outcome {
             Outcome::Well(said) => said,
             // The watch has ended with the process, and would only say so.
-            Outcome::Failed {
-                conclusive: true, ..
-            } => return self.watching = Watching::Off,
+            Outcome::Failed { conclusive: true, .. } => return self.watching = Watching::Off,
             // It may still be of use.
-            Outcome::Failed {
-                conclusive: false, ..
-            } => return,
+            Outcome::Failed { conclusive: false, .. } => return,
         };
         match (said.role, &self.watching) {
             // An active replica takes writes whatever happens, so it would notice nothing.
@@ -217,9 +198,8 @@ impl Probe {
                 Watching::On(watch) => Some(watch.since),
                 Watching::Off | Watching::Refused(_) => None,
             };
-            let is_news = |since: Option<Instant>| {
-                since.is_some_and(|since| since.elapsed() >= fast_interval)
-            };
+            let is_news =
+                |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= fast_interval);
             tokio::select! {
                 () = controls.nudge.notified() => return Ok(()),
                 changed = controls.pace.changed() => changed.map_err(|_| Released)?,

@@ -1,7 +1,4 @@
-#![expect(
-    clippy::print_stderr,
-    reason = "latencies are printed beside their wide bounds"
-)]
+#![expect(clippy::print_stderr, reason = "latencies are printed beside their wide bounds")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -52,10 +49,7 @@ async fn a_crash_is_seen_at_once() {
 async fn a_crash_in_a_flurry_of_rounds_is_conclusive() {
     let mut server = RedisServer::start(&[]).await;
     let mut running = start(Target {
-        check: Check {
-            fast_interval: Duration::from_millis(1),
-            ..patient(server.address).check
-        },
+        check: Check { fast_interval: Duration::from_millis(1), ..patient(server.address).check },
         ..patient(server.address)
     });
     running.pace.send_replace(Pace::Fast);
@@ -67,10 +61,7 @@ async fn a_crash_in_a_flurry_of_rounds_is_conclusive() {
     loop {
         match running.next().await.outcome {
             Outcome::Well(_) => {}
-            Outcome::Failed {
-                failure,
-                conclusive,
-            } => {
+            Outcome::Failed { failure, conclusive } => {
                 assert!(failure.is_hang_up() && conclusive, "{failure}");
                 break;
             }
@@ -121,10 +112,7 @@ async fn a_demotion_is_noticed_without_polling() {
     let said = running.well().await;
     eprintln!("REPLICAOF to observation: {:?}", demoted.elapsed());
     assert!(demoted.elapsed() < SOON, "{:?}", demoted.elapsed());
-    assert_eq!(
-        (said.role, said.master),
-        (Role::Replica, Some(("127.0.0.1".into(), port)))
-    );
+    assert_eq!((said.role, said.master), (Role::Replica, Some(("127.0.0.1".into(), port))));
 
     // Its link comes up by itself, and nothing else is watched.
     sleep(Duration::from_millis(100)).await;
@@ -145,29 +133,15 @@ async fn the_watch_takes_nothing_away() {
     for _ in 0..3 {
         running.well().await;
     }
-    assert_eq!(
-        server.command("LRANGE redirector:watch 0 -1").await,
-        "*2\r\n$1\r\na\r\n$1\r\nb\r\n"
-    );
+    assert_eq!(server.command("LRANGE redirector:watch 0 -1").await, "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
 }
 
 #[tokio::test]
 async fn a_master_that_must_not_be_watched_is_polled() {
-    let server = RedisServer::start(&[
-        "--user",
-        "probe",
-        "on",
-        ">secret",
-        "+ping",
-        "+info",
-        "--requirepass",
-        "other",
-    ])
-    .await;
-    let mut running = start(Target {
-        auth: Some(auth(Some("probe"), "secret")),
-        ..patient(server.address)
-    });
+    let server =
+        RedisServer::start(&["--user", "probe", "on", ">secret", "+ping", "+info", "--requirepass", "other"])
+            .await;
+    let mut running = start(Target { auth: Some(auth(Some("probe"), "secret")), ..patient(server.address) });
     for _ in 0..5 {
         assert_eq!(running.well().await.role, Role::Master);
     }
@@ -176,49 +150,27 @@ async fn a_master_that_must_not_be_watched_is_polled() {
 #[tokio::test]
 async fn role_is_asked_where_info_is_forbidden() {
     let server = RedisServer::start(&["--user", "probe", "on", ">secret", "+role"]).await;
-    let mut running = start(Target {
-        auth: Some(auth(Some("probe"), "secret")),
-        ..patient(server.address)
-    });
+    let mut running = start(Target { auth: Some(auth(Some("probe"), "secret")), ..patient(server.address) });
     let said = running.well().await;
     assert_eq!((said.role, said.replid.as_str()), (Role::Master, ""));
 
     let server = RedisServer::start(&["--user", "probe", "on", ">secret", "+ping"]).await;
-    let mut running = start(Target {
-        auth: Some(auth(Some("probe"), "secret")),
-        ..patient(server.address)
-    });
+    let mut running = start(Target { auth: Some(auth(Some("probe"), "secret")), ..patient(server.address) });
     assert_eq!(running.failed().await, (Failure::NoPerm, false));
 }
 
 #[tokio::test]
 async fn passwords() {
     let server = RedisServer::start(&["--requirepass", "right"]).await;
-    let target = |auth| Target {
-        auth,
-        ..patient(server.address)
-    };
+    let target = |auth| Target { auth, ..patient(server.address) };
     start(target(Some(auth(None, "right")))).well().await;
-    start(target(Some(auth(Some("default"), "right"))))
-        .well()
-        .await;
+    start(target(Some(auth(Some("default"), "right")))).well().await;
     assert_eq!(start(target(None)).failed().await, (Failure::NoAuth, false));
-    assert_eq!(
-        start(target(Some(auth(None, "wrong")))).failed().await,
-        (Failure::WrongPass, false)
-    );
-    assert_eq!(
-        start(target(Some(auth(Some("x"), "right")))).failed().await,
-        (Failure::WrongPass, false)
-    );
+    assert_eq!(start(target(Some(auth(None, "wrong")))).failed().await, (Failure::WrongPass, false));
+    assert_eq!(start(target(Some(auth(Some("x"), "right")))).failed().await, (Failure::WrongPass, false));
 
     let open = RedisServer::start(&[]).await;
-    start(Target {
-        auth: Some(auth(None, "needless")),
-        ..patient(open.address)
-    })
-    .well()
-    .await;
+    start(Target { auth: Some(auth(None, "needless")), ..patient(open.address) }).well().await;
 }
 
 #[tokio::test]
@@ -228,26 +180,14 @@ async fn what_no_redis_would_say() {
     let table: [(&'static [u8], Failure); 9] = [
         (b"", Failure::Closed),
         (b"+PONG\r\n$700\r\nrole:mas", Failure::Truncated),
-        (
-            b"+PONG\r\n$0\r\n\r\n",
-            Failure::NoRole(Excerpt::new("the reply names no role")),
-        ),
-        (
-            b"-LOADING Redis is loading the dataset in memory\r\n$-1\r\n",
-            Failure::Loading,
-        ),
-        (
-            b"-BUSY Redis is busy running a script.\r\n-BUSY\r\n",
-            Failure::Busy,
-        ),
+        (b"+PONG\r\n$0\r\n\r\n", Failure::NoRole(Excerpt::new("the reply names no role"))),
+        (b"-LOADING Redis is loading the dataset in memory\r\n$-1\r\n", Failure::Loading),
+        (b"-BUSY Redis is busy running a script.\r\n-BUSY\r\n", Failure::Busy),
         (
             b"-ERR max number of clients reached\r\n",
             Failure::Other(Excerpt::new("ERR max number of clients reached")),
         ),
-        (
-            b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
-            not_redis("HTTP/1.1 400 Bad Request"),
-        ),
+        (b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n", not_redis("HTTP/1.1 400 Bad Request")),
         (b"+HELLO\r\n+HELLO\r\n", not_redis("HELLO")),
         (endless.leak(), Failure::TooLong),
     ];
@@ -257,10 +197,7 @@ async fn what_no_redis_would_say() {
         })
         .await;
         let conclusive = expected == Failure::Loading;
-        assert_eq!(
-            start(patient(address)).failed().await,
-            (expected, conclusive)
-        );
+        assert_eq!(start(patient(address)).failed().await, (expected, conclusive));
         server.abort();
     }
 }
@@ -274,18 +211,9 @@ async fn a_server_that_never_answers_in_time() {
             std::future::pending::<()>().await;
         })
         .await;
-        let check = Check {
-            timeout: Duration::from_millis(50),
-            ..patient(address).check
-        };
-        let mut running = start(Target {
-            check,
-            ..patient(address)
-        });
-        assert_eq!(
-            running.failed().await,
-            (Failure::Timeout(Phase::Reply), false)
-        );
+        let check = Check { timeout: Duration::from_millis(50), ..patient(address).check };
+        let mut running = start(Target { check, ..patient(address) });
+        assert_eq!(running.failed().await, (Failure::Timeout(Phase::Reply), false));
         server.abort();
     }
 }
@@ -300,10 +228,7 @@ async fn the_password_is_told_to_redis_only() {
         }
     })
     .await;
-    let mut running = start(Target {
-        auth: Some(auth(None, "secret")),
-        ..patient(address)
-    });
+    let mut running = start(Target { auth: Some(auth(None, "secret")), ..patient(address) });
     let (failure, _) = running.failed().await;
     assert!(matches!(failure, Failure::NotRedis(_)), "{failure}");
     server.abort();
@@ -323,11 +248,7 @@ async fn a_server_that_hangs_up_after_each_answer_is_not_probed_in_a_spin() {
     for _ in 0..10 {
         running.well().await;
     }
-    assert!(
-        began.elapsed() >= Duration::from_millis(80),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_millis(80), "{:?}", began.elapsed());
     // Its watch has had its one connection, too.
     assert!(connections.load(Ordering::Relaxed) <= 12);
     server.abort();
@@ -383,10 +304,7 @@ async fn a_probe_ends_when_it_is_let_go() {
 
     let mut running = start(patient(server.address));
     running.well().await;
-    drop(std::mem::replace(
-        &mut running.pace,
-        watch::channel(Pace::Normal).0,
-    ));
+    drop(std::mem::replace(&mut running.pace, watch::channel(Pace::Normal).0));
     let ended = tokio::time::timeout(SOON, &mut running.task).await;
     assert!(ended.is_ok_and(|task| task.is_ok()));
 }

@@ -23,10 +23,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(
-        address: std::net::SocketAddr,
-        deadline: Instant,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn open(address: std::net::SocketAddr, deadline: Instant) -> Result<Self, Failure> {
         let stream = timeout_at(deadline, TcpStream::connect(address))
             .await
             .map_err(|_| Failure::Timeout(Phase::Connect))?
@@ -48,15 +45,10 @@ impl Connection {
         commands: [Cmd; N],
         deadline: Instant,
     ) -> Result<[Value; N], Failure> {
-        timeout_at(deadline, self.exchange(commands))
-            .await
-            .map_err(|_| Failure::Timeout(Phase::Reply))?
+        timeout_at(deadline, self.exchange(commands)).await.map_err(|_| Failure::Timeout(Phase::Reply))?
     }
 
-    async fn exchange<const N: usize>(
-        &mut self,
-        commands: [Cmd; N],
-    ) -> Result<[Value; N], Failure> {
+    async fn exchange<const N: usize>(&mut self, commands: [Cmd; N]) -> Result<[Value; N], Failure> {
         let request: Vec<u8> = commands.iter().flat_map(Cmd::get_packed_command).collect();
         // A server may say why and hang up before it reads. So read on: what it said is still there,
         // and if it said nothing, reading fails with the same error.
@@ -152,48 +144,23 @@ mod tests {
     fn incomplete_is_told_from_garbage() {
         let whole = b"+PONG\r\n$4\r\nrole\r\n";
         for length in 0..whole.len() {
-            assert_eq!(
-                replies(2, &whole[..length]).decode(),
-                Ok(None),
-                "{length} bytes"
-            );
+            assert_eq!(replies(2, &whole[..length]).decode(), Ok(None), "{length} bytes");
         }
         let values = replies(2, whole).decode().unwrap().unwrap();
-        assert_eq!(
-            values,
-            [
-                Value::SimpleString("PONG".into()),
-                Value::BulkString(b"role".into())
-            ]
-        );
+        assert_eq!(values, [Value::SimpleString("PONG".into()), Value::BulkString(b"role".into())]);
 
-        for garbage in [
-            "HTTP/1.1 400 Bad Request\r\n",
-            "SSH-2.0-OpenSSH_9.2\r\n",
-            "220 mail\r\n",
-        ] {
+        for garbage in ["HTTP/1.1 400 Bad Request\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "220 mail\r\n"] {
             let expected = Failure::NotRedis(Excerpt::new(garbage));
             assert_eq!(replies(1, garbage.as_bytes()).decode(), Err(expected));
         }
-        for garbage in [
-            b"$x\r\n".as_slice(),
-            b"\0\0\0",
-            b"+\xff\r\n",
-            b"$1\r\nabc\r\n",
-        ] {
-            assert!(
-                matches!(replies(1, garbage).decode(), Err(Failure::NotRedis(_))),
-                "{garbage:?}"
-            );
+        for garbage in [b"$x\r\n".as_slice(), b"\0\0\0", b"+\xff\r\n", b"$1\r\nabc\r\n"] {
+            assert!(matches!(replies(1, garbage).decode(), Err(Failure::NotRedis(_))), "{garbage:?}");
         }
     }
 
     #[test]
     fn errors_among_replies_are_values() {
-        let values = replies(2, b"-LOADING wait\r\n$-1\r\n")
-            .decode()
-            .unwrap()
-            .unwrap();
+        let values = replies(2, b"-LOADING wait\r\n$-1\r\n").decode().unwrap().unwrap();
         assert!(matches!(&values[0], Value::ServerError(error) if error.code() == "LOADING"));
         assert_eq!(values[1], Value::Nil);
     }
@@ -213,14 +180,8 @@ mod tests {
     #[test]
     fn hostile_nesting_and_sizes_end_in_a_failure() {
         // Threads of tokio have a stack of 2 MiB, like those of tests.
-        assert!(matches!(
-            replies(1, &b"*1\r\n".repeat(200)).decode(),
-            Err(Failure::NotRedis(_))
-        ));
-        assert!(matches!(
-            replies(1, &b"*9999\r\n".repeat(90)).decode(),
-            Ok(None)
-        ));
+        assert!(matches!(replies(1, &b"*1\r\n".repeat(200)).decode(), Err(Failure::NotRedis(_))));
+        assert!(matches!(replies(1, &b"*9999\r\n".repeat(90)).decode(), Ok(None)));
         for said in [
             "*9223372036854775807\r\n",
             "$9223372036854775807\r\n",

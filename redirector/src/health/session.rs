@@ -27,19 +27,13 @@ impl Session {
         if let Some(auth) = &target.auth {
             authenticate(&mut connection, auth, deadline).await?;
         }
-        Ok(Self {
-            connection,
-            asks_role: false,
-        })
+        Ok(Self { connection, asks_role: false })
     }
 
     /// Asks whether the server is well, and for its part in replication.
     pub(super) async fn replication(&mut self, deadline: Instant) -> Result<Replication, Failure> {
         if self.asks_role {
-            let [ping, role] = self
-                .connection
-                .ask([cmd("PING"), cmd("ROLE")], deadline)
-                .await?;
+            let [ping, role] = self.connection.ask([cmd("PING"), cmd("ROLE")], deadline).await?;
             check_pong(&ping)?;
             return read_role(&role);
         }
@@ -63,11 +57,7 @@ impl Session {
 }
 
 /// PING goes first, so that the password is never told to something that is not Redis.
-async fn authenticate(
-    connection: &mut Connection,
-    auth: &Auth,
-    deadline: Instant,
-) -> Result<(), Failure> {
+async fn authenticate(connection: &mut Connection, auth: &Auth, deadline: Instant) -> Result<(), Failure> {
     let [ping] = connection.ask([cmd("PING")], deadline).await?;
     if !matches!(ping, Value::ServerError(_)) {
         check_pong(&ping)?;
@@ -83,25 +73,15 @@ async fn authenticate(
     }
     let Value::ServerError(error) = &reply else {
         // Never with what it said: an echo would put the password into the log.
-        return Err(Failure::NotRedis(Excerpt::new(
-            "an answer to AUTH that is none",
-        )));
+        return Err(Failure::NotRedis(Excerpt::new("an answer to AUTH that is none")));
     };
-    if wants_no_password(error) {
-        Ok(())
-    } else {
-        Err(error.into())
-    }
+    if wants_no_password(error) { Ok(()) } else { Err(error.into()) }
 }
 
 fn check_pong(reply: &Value) -> Result<(), Failure> {
     // A user without the right to PING may still have the right to the question that counts.
     let forbidden = matches!(reply, Value::ServerError(error) if error.code() == "NOPERM");
-    if forbidden || text(reply).as_deref() == Some("PONG") {
-        Ok(())
-    } else {
-        Err(misfit(reply))
-    }
+    if forbidden || text(reply).as_deref() == Some("PONG") { Ok(()) } else { Err(misfit(reply)) }
 }
 
 fn read_role(reply: &Value) -> Result<Replication, Failure> {

@@ -35,10 +35,7 @@ impl Outcome {
     /// that loads its data set: it lives, but says itself that it cannot serve.
     pub fn failed(failure: Failure, hung_up: bool) -> Self {
         let conclusive = failure == Failure::Loading || hung_up && failure.is_hang_up();
-        Self::Failed {
-            failure,
-            conclusive,
-        }
+        Self::Failed { failure, conclusive }
     }
 }
 
@@ -59,13 +56,7 @@ pub struct Health {
 impl Health {
     /// A server nobody has asked yet.
     pub fn new(now: SystemTime) -> Self {
-        Self {
-            state: State::Unknown,
-            successes: 0,
-            failures: 0,
-            since: now,
-            failure: None,
-        }
+        Self { state: State::Unknown, successes: 0, failures: 0, since: now, failure: None }
     }
 
     /// Counts one more outcome.
@@ -86,38 +77,15 @@ impl Health {
                     State::Up => None,
                     State::Unknown | State::Down => self.failure.clone(),
                 };
-                Self {
-                    state,
-                    successes,
-                    failures: 0,
-                    since: self.since,
-                    failure,
-                }
+                Self { state, successes, failures: 0, since: self.since, failure }
             }
-            Outcome::Failed {
-                failure,
-                conclusive,
-            } => {
+            Outcome::Failed { failure, conclusive } => {
                 let failures = self.failures.saturating_add(1);
-                let state = if *conclusive || failures >= check.fall {
-                    State::Down
-                } else {
-                    self.state
-                };
-                Self {
-                    state,
-                    successes: 0,
-                    failures,
-                    since: self.since,
-                    failure: Some(failure.clone()),
-                }
+                let state = if *conclusive || failures >= check.fall { State::Down } else { self.state };
+                Self { state, successes: 0, failures, since: self.since, failure: Some(failure.clone()) }
             }
         };
-        let since = if next.state == self.state {
-            self.since
-        } else {
-            now
-        };
+        let since = if next.state == self.state { self.since } else { now };
         Self { since, ..next }
     }
 

@@ -66,11 +66,7 @@ fn rounds_make_a_verdict() {
     for (rounds, state, changed, changing) in table {
         let health = after(rounds);
         assert_eq!(health.state, state, "{rounds}");
-        assert_eq!(
-            health.since,
-            UNIX_EPOCH + Duration::from_secs(changed),
-            "{rounds}"
-        );
+        assert_eq!(health.since, UNIX_EPOCH + Duration::from_secs(changed), "{rounds}");
         assert_eq!(health.is_changing(), changing, "{rounds}");
     }
 }
@@ -92,31 +88,19 @@ fn what_is_conclusive() {
         Outcome::Well(_) => unreachable!("a failure is not well"),
     };
     for failure in [Failure::Refused, Failure::Reset, Failure::Closed] {
-        assert!(
-            conclusive(failure.clone(), true),
-            "{failure} after a hang-up"
-        );
+        assert!(conclusive(failure.clone(), true), "{failure} after a hang-up");
         assert!(!conclusive(failure.clone(), false), "{failure} on its own");
     }
     assert!(conclusive(Failure::Loading, false));
     // The process is there: it speaks.
-    for failure in [
-        Failure::NoAuth,
-        Failure::Busy,
-        Failure::Truncated,
-        Failure::Unreachable,
-    ] {
+    for failure in [Failure::NoAuth, Failure::Busy, Failure::Truncated, Failure::Unreachable] {
         assert!(!conclusive(failure.clone(), true), "{failure}");
     }
 }
 
 #[test]
 fn counters_never_overflow() {
-    let worn = Health {
-        successes: u32::MAX,
-        failures: u32::MAX,
-        ..Health::new(UNIX_EPOCH)
-    };
+    let worn = Health { successes: u32::MAX, failures: u32::MAX, ..Health::new(UNIX_EPOCH) };
     assert_eq!(worn.fold(&well(), &CHECK, UNIX_EPOCH).successes, u32::MAX);
     let refused = Outcome::failed(Failure::Refused, false);
     assert_eq!(worn.fold(&refused, &CHECK, UNIX_EPOCH).failures, u32::MAX);

@@ -1,9 +1,5 @@
 //! Servers to probe: the real redis-server on loopback, and stubs for what no real server would do.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test panics where it fails"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test panics where it fails")]
 
 use std::{
     future::Future,
@@ -40,10 +36,7 @@ pub(super) struct RedisServer {
 impl RedisServer {
     /// Starts the server on a free port and waits until it answers.
     pub(super) async fn start(arguments: &[&str]) -> Self {
-        let free = StdListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        let free = StdListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self::start_at(free, arguments).await
     }
 
@@ -51,28 +44,15 @@ impl RedisServer {
         let folder = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1"])
-            .args([
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--repl-diskless-sync-delay",
-                "0",
-            ])
+            .args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"])
             .arg("--dir")
             .arg(folder.path())
             .args(arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| {
-                panic!("these tests need redis-server (Debian: redis-server): {error}")
-            });
-        let server = Self {
-            child,
-            address,
-            _folder: folder,
-        };
+            .unwrap_or_else(|error| panic!("these tests need redis-server (Debian: redis-server): {error}"));
+        let server = Self { child, address, _folder: folder };
         timeout(PATIENCE, async {
             while TcpStream::connect(address).await.is_err() {
                 sleep(Duration::from_millis(5)).await;
@@ -91,10 +71,7 @@ impl RedisServer {
     /// Runs one command on a connection of its own, and returns the raw reply.
     pub(super) async fn command(&self, line: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream
-            .write_all(format!("{line}\r\n").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
         let mut reply = [0; 4096];
         let length = stream.read(&mut reply).await.unwrap();
         String::from_utf8_lossy(&reply[..length]).into_owned()
@@ -152,10 +129,7 @@ pub(super) fn patient(address: SocketAddr) -> Target {
 }
 
 pub(super) fn auth(username: Option<&str>, password: &str) -> Auth {
-    Auth {
-        username: username.map(Into::into),
-        password: Secret::new(password),
-    }
+    Auth { username: username.map(Into::into), password: Secret::new(password) }
 }
 
 /// A running probe, and both ends of what goes in and out.
@@ -170,25 +144,14 @@ pub(super) fn start(target: Target) -> Running {
     let (pace, paced) = watch::channel(Pace::Normal);
     let (sender, observations) = mpsc::channel(16);
     let nudge = Arc::new(Notify::new());
-    let controls = Controls {
-        nudge: nudge.clone(),
-        pace: paced,
-    };
+    let controls = Controls { nudge: nudge.clone(), pace: paced };
     let task = tokio::spawn(probe::run(target, controls, sender));
-    Running {
-        nudge,
-        pace,
-        observations,
-        task,
-    }
+    Running { nudge, pace, observations, task }
 }
 
 impl Running {
     pub(super) async fn next(&mut self) -> Observation {
-        timeout(PATIENCE, self.observations.recv())
-            .await
-            .unwrap()
-            .unwrap()
+        timeout(PATIENCE, self.observations.recv()).await.unwrap().unwrap()
     }
 
     pub(super) async fn well(&mut self) -> Replication {
@@ -201,10 +164,7 @@ impl Running {
     /// The failure of the next round, and whether it is conclusive.
     pub(super) async fn failed(&mut self) -> (Failure, bool) {
         match self.next().await.outcome {
-            Outcome::Failed {
-                failure,
-                conclusive,
-            } => (failure, conclusive),
+            Outcome::Failed { failure, conclusive } => (failure, conclusive),
             Outcome::Well(said) => panic!("the server is well: {said:?}"),
         }
     }

@@ -53,10 +53,7 @@ impl Watch {
     pub(super) fn start(target: &Target) -> Self {
         let target = target.clone();
         let task = tokio::spawn(async move { block(&target).await });
-        Self {
-            task,
-            since: Instant::now(),
-        }
+        Self { task, since: Instant::now() }
     }
 
     /// Waits for the end. May be cancelled; not to be called again once it has answered.
@@ -97,10 +94,7 @@ enum Blocked {
 async fn block_in(session: &mut Session, command: &Cmd, target: &Target) -> Blocked {
     loop {
         let began = Instant::now();
-        let reply = session
-            .connection
-            .ask([command.clone()], began + BLOCK + target.check.timeout)
-            .await;
+        let reply = session.connection.ask([command.clone()], began + BLOCK + target.check.timeout).await;
         return match reply {
             // Nothing for so long: all is well.
             Ok([Value::Nil]) if began.elapsed() > BLOCK / 2 => continue,
@@ -118,12 +112,7 @@ async fn block_in(session: &mut Session, command: &Cmd, target: &Target) -> Bloc
 
 fn blmove() -> Cmd {
     let mut command = cmd("BLMOVE");
-    command
-        .arg(KEY)
-        .arg(KEY)
-        .arg("LEFT")
-        .arg("LEFT")
-        .arg(BLOCK.as_secs());
+    command.arg(KEY).arg(KEY).arg("LEFT").arg("LEFT").arg(BLOCK.as_secs());
     command
 }
 

@@ -99,11 +99,8 @@ impl fmt::Display for MasterReason {
 /// that is still silent might be the real master.
 pub fn elect(group: &Group, views: &[ServerView], incumbent: Option<usize>) -> Election {
     let servers = views.len().min(group.servers.len());
-    let ballot = Ballot {
-        group,
-        views: &views[..servers],
-        incumbent: incumbent.filter(|&server| server < servers),
-    };
+    let ballot =
+        Ballot { group, views: &views[..servers], incumbent: incumbent.filter(|&server| server < servers) };
     let (master, why) = ballot.decide();
     let claimants: Vec<usize> = ballot
         .candidates()
@@ -111,16 +108,8 @@ pub fn elect(group: &Group, views: &[ServerView], incumbent: Option<usize>) -> E
         .filter(|&server| Some(server) != master && ballot.role(server) == Some(Role::Master))
         .collect();
     // A claim that nobody disputes yet is no conflict.
-    let disputed = if master.is_some() {
-        !claimants.is_empty()
-    } else {
-        claimants.len() > 1
-    };
-    Election {
-        master,
-        conflict: disputed.then_some(Conflict { claimants }),
-        why,
-    }
+    let disputed = if master.is_some() { !claimants.is_empty() } else { claimants.len() > 1 };
+    Election { master, conflict: disputed.then_some(Conflict { claimants }), why }
 }
 
 struct Ballot<'a> {
@@ -131,29 +120,17 @@ struct Ballot<'a> {
 
 impl Ballot<'_> {
     fn decide(&self) -> (Option<usize>, MasterReason) {
-        if let Some(reason) = self
-            .incumbent
-            .and_then(|server| self.incumbent_stays(server))
-        {
+        if let Some(reason) = self.incumbent.and_then(|server| self.incumbent_stays(server)) {
             return (self.incumbent, reason);
         }
         let candidates = self.candidates();
         if candidates.is_empty() {
             return (None, MasterReason::NoClaim);
         }
-        if let Some(heir) = only(
-            candidates
-                .iter()
-                .copied()
-                .filter(|&heir| self.is_heir(heir)),
-        ) {
+        if let Some(heir) = only(candidates.iter().copied().filter(|&heir| self.is_heir(heir))) {
             return (Some(heir), MasterReason::Lineage);
         }
-        if self
-            .views
-            .iter()
-            .any(|view| view.health == State::Unknown && view.operator != Operator::Maint)
-        {
+        if self.views.iter().any(|view| view.health == State::Unknown && view.operator != Operator::Maint) {
             return (None, MasterReason::Waiting);
         }
         if let [single] = candidates[..] {
@@ -162,9 +139,7 @@ impl Ballot<'_> {
         if let Some(server) = self.most_replicated(&candidates) {
             return (Some(server), MasterReason::MostReplicas);
         }
-        let all_active = candidates
-            .iter()
-            .all(|&server| self.role(server) == Some(Role::ActiveReplica));
+        let all_active = candidates.iter().all(|&server| self.role(server) == Some(Role::ActiveReplica));
         match candidates.first() {
             Some(&first) if all_active => (Some(first), MasterReason::FirstActiveReplica),
             _ => (None, MasterReason::Undecided),
@@ -201,17 +176,11 @@ impl Ballot<'_> {
 
     /// Whether the server was promoted from the incumbent's data set.
     fn is_heir(&self, server: usize) -> bool {
-        let incumbent = self
-            .incumbent
-            .and_then(|incumbent| self.views[incumbent].replication.as_ref());
-        let (Some(incumbent), Some(heir)) = (incumbent, self.views[server].replication.as_ref())
-        else {
+        let incumbent = self.incumbent.and_then(|incumbent| self.views[incumbent].replication.as_ref());
+        let (Some(incumbent), Some(heir)) = (incumbent, self.views[server].replication.as_ref()) else {
             return false;
         };
-        let took_over = heir
-            .previous
-            .as_ref()
-            .is_some_and(|(id, _)| *id == incumbent.replid);
+        let took_over = heir.previous.as_ref().is_some_and(|(id, _)| *id == incumbent.replid);
         // A demoted incumbent may have taken on its successor's history by now.
         let handed_over = incumbent.role == Role::Replica
             && !incumbent.replid.is_empty()
@@ -223,37 +192,24 @@ impl Ballot<'_> {
     fn most_replicated(&self, candidates: &[usize]) -> Option<usize> {
         let followers = |server: usize| {
             let address = self.group.servers[server].address;
-            self.views
-                .iter()
-                .filter(|view| follows(view, address))
-                .count()
+            self.views.iter().filter(|view| follows(view, address)).count()
         };
         let most = candidates.iter().map(|&server| followers(server)).max()?;
-        only(
-            candidates
-                .iter()
-                .copied()
-                .filter(|&server| followers(server) == most),
-        )
+        only(candidates.iter().copied().filter(|&server| followers(server) == most))
     }
 }
 
 /// Whether a server that is up replicates from `address` and its link is up.
 fn follows(view: &ServerView, address: SocketAddr) -> bool {
     view.health == State::Up
-        && view
-            .replication
-            .as_ref()
-            .is_some_and(|said| said.link_up && names(said, address))
+        && view.replication.as_ref().is_some_and(|said| said.link_up && names(said, address))
 }
 
 /// Whether the reply names `address` as its master. A host name matches nothing: we do not resolve.
 pub(super) fn names(said: &Replication, address: SocketAddr) -> bool {
     said.master.as_ref().is_some_and(|(host, port)| {
         *port == address.port()
-            && host
-                .parse::<IpAddr>()
-                .is_ok_and(|ip| ip.to_canonical() == address.ip().to_canonical())
+            && host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == address.ip().to_canonical())
     })
 }
 

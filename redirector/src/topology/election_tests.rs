@@ -17,14 +17,7 @@ fn operator(operator: Operator, view: ServerView) -> ServerView {
 #[test]
 fn elections() {
     use MasterReason::*;
-    type Case = (
-        &'static str,
-        Vec<ServerView>,
-        Option<usize>,
-        Option<usize>,
-        Vec<usize>,
-        MasterReason,
-    );
+    type Case = (&'static str, Vec<ServerView>, Option<usize>, Option<usize>, Vec<usize>, MasterReason);
     let none = vec![];
     #[rustfmt::skip]
     let table: Vec<Case> = vec![
@@ -70,11 +63,7 @@ fn elections() {
             conflict: (!rivals.is_empty()).then_some(Conflict { claimants: rivals }),
             why,
         };
-        assert_eq!(
-            elect(&group(views.len()), &views, incumbent),
-            expected,
-            "{what}"
-        );
+        assert_eq!(elect(&group(views.len()), &views, incumbent), expected, "{what}");
     }
 }
 

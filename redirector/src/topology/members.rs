@@ -31,10 +31,7 @@ pub enum Standing {
 
 impl Standing {
     fn serving(view: &ServerView, note: Option<Reason>) -> Self {
-        Self::Serving {
-            weight: view.weight,
-            note,
-        }
+        Self::Serving { weight: view.weight, note }
     }
 }
 
@@ -50,16 +47,9 @@ pub fn members(
     election: &Election,
     previous: &[Standing],
 ) -> Vec<Member> {
-    let pool = Pool {
-        service,
-        group,
-        views,
-        election,
-        previous,
-    };
-    let mut standings: Vec<Standing> = (0..views.len().min(group.servers.len()))
-        .map(|server| pool.own_merit(server))
-        .collect();
+    let pool = Pool { service, group, views, election, previous };
+    let mut standings: Vec<Standing> =
+        (0..views.len().min(group.servers.len())).map(|server| pool.own_merit(server)).collect();
     match service.route {
         Route::Master => {}
         Route::Any => pool.hold_backups(&mut standings),
@@ -68,11 +58,7 @@ pub fn members(
             pool.hold_master(&mut standings);
         }
     }
-    standings
-        .into_iter()
-        .enumerate()
-        .map(|(server, standing)| Member { server, standing })
-        .collect()
+    standings.into_iter().enumerate().map(|(server, standing)| Member { server, standing }).collect()
 }
 
 struct Pool<'a> {
@@ -141,14 +127,10 @@ impl Pool<'_> {
         if said.syncing {
             return Err(Standing::Out(Reason::Syncing));
         }
-        if let Some(rival) = self
-            .rivals()
-            .iter()
-            .find(|&&rival| names(said, self.group.servers[rival].address))
+        if let Some(rival) =
+            self.rivals().iter().find(|&&rival| names(said, self.group.servers[rival].address))
         {
-            return Err(Standing::Out(Reason::FollowsRival(
-                self.group.servers[*rival].name.clone(),
-            )));
+            return Err(Standing::Out(Reason::FollowsRival(self.group.servers[*rival].name.clone())));
         }
         match (self.election.master, said.link_up) {
             (Some(_), true) => Ok(None),
@@ -170,10 +152,7 @@ impl Pool<'_> {
     fn claim(&self, server: usize) -> Reason {
         match &self.election.conflict {
             Some(conflict) if conflict.claimants.contains(&server) => {
-                let elected = self
-                    .election
-                    .master
-                    .and_then(|master| self.group.servers.get(master));
+                let elected = self.election.master.and_then(|master| self.group.servers.get(master));
                 Reason::Rival(elected.map(|master| master.name.clone()))
             }
             Some(_) | None => Reason::Unconfirmed,
@@ -186,9 +165,10 @@ impl Pool<'_> {
         let serves = |server: usize, standing: &Standing| {
             in_pool(server) && matches!(standing, Standing::Serving { .. })
         };
-        let others_serve = standings.iter().enumerate().any(|(server, standing)| {
-            serves(server, standing) && !self.group.servers[server].backup
-        });
+        let others_serve = standings
+            .iter()
+            .enumerate()
+            .any(|(server, standing)| serves(server, standing) && !self.group.servers[server].backup);
         if !others_serve {
             return;
         }
@@ -205,11 +185,7 @@ impl Pool<'_> {
         let replica_serves = standings.iter().enumerate().any(|(server, standing)| {
             !self.is_master(server) && matches!(standing, Standing::Serving { .. })
         });
-        let Some(standing) = self
-            .election
-            .master
-            .and_then(|master| standings.get_mut(master))
-        else {
+        let Some(standing) = self.election.master.and_then(|master| standings.get_mut(master)) else {
             return;
         };
         match (self.service.fallback, &mut *standing) {

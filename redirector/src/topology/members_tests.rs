@@ -21,10 +21,7 @@ fn service(route: Route, fallback: Fallback) -> Service {
 fn short(standing: &Standing) -> String {
     match standing {
         Standing::Serving { weight, note: None } => weight.to_string(),
-        Standing::Serving {
-            weight,
-            note: Some(note),
-        } => format!("{weight} {note}"),
+        Standing::Serving { weight, note: Some(note) } => format!("{weight} {note}"),
         Standing::Draining(reason) => format!("- {reason}"),
         Standing::Out(reason) => format!("x {reason}"),
     }
@@ -39,19 +36,11 @@ struct Case {
 
 impl Case {
     fn of(views: Vec<ServerView>) -> Self {
-        Self {
-            views,
-            incumbent: None,
-            backups: &[],
-            previous: vec![],
-        }
+        Self { views, incumbent: None, backups: &[], previous: vec![] }
     }
 
     fn incumbent(self, server: usize) -> Self {
-        Self {
-            incumbent: Some(server),
-            ..self
-        }
+        Self { incumbent: Some(server), ..self }
     }
 
     fn backups(self, backups: &'static [usize]) -> Self {
@@ -89,17 +78,11 @@ fn weight(weight: u16, view: ServerView) -> ServerView {
 }
 
 fn drained(view: ServerView) -> ServerView {
-    ServerView {
-        operator: Operator::Drain,
-        ..view
-    }
+    ServerView { operator: Operator::Drain, ..view }
 }
 
 fn in_maintenance(view: ServerView) -> ServerView {
-    ServerView {
-        operator: Operator::Maint,
-        ..view
-    }
+    ServerView { operator: Operator::Maint, ..view }
 }
 
 fn link_down(view: ServerView) -> ServerView {
@@ -137,10 +120,7 @@ fn route_master() {
 #[test]
 fn route_replicas() {
     let service = service(Route::Replicas, Fallback::Master);
-    let served = || Standing::Serving {
-        weight: 30,
-        note: None,
-    };
+    let served = || Standing::Serving { weight: 30, note: None };
     #[rustfmt::skip]
     let table: [(&str, Case, &[&str]); 20] = [
         ("replicas serve", Case::of(vec![master(), weight(70, replica_of(1)), weight(30, replica_of(1))]), &["- is the master; replicas serve", "70", "30"]),
@@ -173,11 +153,7 @@ fn route_replicas() {
 fn route_replicas_without_fallback() {
     let service = service(Route::Replicas, Fallback::None);
     let nobody = Case::of(vec![master(), down(replica_of(1))]);
-    nobody.check(
-        "none left",
-        &service,
-        &["x is the master", "x down: connection refused"],
-    );
+    nobody.check("none left", &service, &["x is the master", "x down: connection refused"]);
     let demoted = Case::of(vec![in_maintenance(master()), replica_of(1)]);
     demoted.check(
         "a better reason stays",
@@ -204,10 +180,7 @@ fn route_any() {
 #[test]
 fn a_reason_may_be_unknown() {
     assert_eq!(Reason::Down(None).to_string(), "down");
-    assert_eq!(
-        Reason::Down(Some(Failure::Loading)).to_string(),
-        "down: loading its data set"
-    );
+    assert_eq!(Reason::Down(Some(Failure::Loading)).to_string(), "down: loading its data set");
 }
 
 fn any_previous() -> impl Strategy<Value = Vec<Standing>> {

@@ -61,10 +61,9 @@ impl Replication {
         let role = parse_role(info.get("role").ok_or(ReplyError::NoRole)?)?;
         let master = match (role, info.get("master_host")) {
             (Role::Master, _) | (_, None) => None,
-            (Role::Replica | Role::ActiveReplica, Some(host)) => Some((
-                host.to_owned(),
-                info.number("master_port")?.unwrap_or_default(),
-            )),
+            (Role::Replica | Role::ActiveReplica, Some(host)) => {
+                Some((host.to_owned(), info.number("master_port")?.unwrap_or_default()))
+            }
         };
         let own_offset = match role {
             Role::Master => None,
@@ -74,14 +73,9 @@ impl Replication {
             Some(offset) => offset,
             None => info.number("master_repl_offset")?.unwrap_or_default(),
         };
-        let previous = match (
-            info.get("master_replid2"),
-            info.number("second_repl_offset")?,
-        ) {
+        let previous = match (info.get("master_replid2"), info.number("second_repl_offset")?) {
             // Forty zeros and −1 stand for “none”.
-            (Some(id), Some(from)) if from >= 0 && id.contains(|c| c != '0') => {
-                Some((id.to_owned(), from))
-            }
+            (Some(id), Some(from)) if from >= 0 && id.contains(|c| c != '0') => Some((id.to_owned(), from)),
             _ => None,
         };
         Ok(Self {
@@ -104,19 +98,10 @@ impl Replication {
     pub fn parse_role(reply: &Value) -> Result<Self, ReplyError> {
         let fields = array(reply)?;
         if let Some(Value::Array(_)) = fields.first() {
-            let links = fields
-                .iter()
-                .map(Self::parse_role)
-                .collect::<Result<Vec<_>, _>>()?;
-            let first_up = links
-                .iter()
-                .position(|link| link.link_up)
-                .unwrap_or_default();
+            let links = fields.iter().map(Self::parse_role).collect::<Result<Vec<_>, _>>()?;
+            let first_up = links.iter().position(|link| link.link_up).unwrap_or_default();
             let link = links.into_iter().nth(first_up).ok_or(ReplyError::Shape)?;
-            return Ok(Self {
-                role: Role::ActiveReplica,
-                ..link
-            });
+            return Ok(Self { role: Role::ActiveReplica, ..link });
         }
         let name = fields.first().and_then(text).ok_or(ReplyError::NoRole)?;
         match (parse_role(name)?, &fields[1..]) {
@@ -140,9 +125,7 @@ impl Replication {
                     link_up: link == "connected",
                     syncing: link == "sync",
                     // −1 while the replica has not got any data yet.
-                    offset: number::<i64>("offset", offset)?
-                        .try_into()
-                        .unwrap_or_default(),
+                    offset: number::<i64>("offset", offset)?.try_into().unwrap_or_default(),
                     replid: String::new(),
                     previous: None,
                     connected_replicas: 0,
@@ -175,31 +158,19 @@ impl<'a> Info<'a> {
     }
 
     fn number<T: std::str::FromStr>(&self, key: &'static str) -> Result<Option<T>, ReplyError> {
-        self.get(key)
-            .map(|text| parse_number(key, text))
-            .transpose()
+        self.get(key).map(|text| parse_number(key, text)).transpose()
     }
 }
 
 fn parse_number<T: std::str::FromStr>(key: &'static str, text: &str) -> Result<T, ReplyError> {
-    text.parse().map_err(|_| ReplyError::NotANumber {
-        key,
-        text: clip(text),
-    })
+    text.parse().map_err(|_| ReplyError::NotANumber { key, text: clip(text) })
 }
 
 fn array(value: &Value) -> Result<&[Value], ReplyError> {
-    if let Value::Array(fields) = value {
-        Ok(fields)
-    } else {
-        Err(ReplyError::Shape)
-    }
+    if let Value::Array(fields) = value { Ok(fields) } else { Err(ReplyError::Shape) }
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "redis::Value is not ours and may grow"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "redis::Value is not ours and may grow")]
 fn text(value: &Value) -> Option<&str> {
     match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
@@ -209,15 +180,9 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 /// Redis sends integers here; some forks send them as text.
-fn number<T: std::str::FromStr + TryFrom<i64>>(
-    key: &'static str,
-    value: &Value,
-) -> Result<T, ReplyError> {
+fn number<T: std::str::FromStr + TryFrom<i64>>(key: &'static str, value: &Value) -> Result<T, ReplyError> {
     if let Value::Int(number) = value {
-        return (*number).try_into().map_err(|_| ReplyError::NotANumber {
-            key,
-            text: number.to_string(),
-        });
+        return (*number).try_into().map_err(|_| ReplyError::NotANumber { key, text: number.to_string() });
     }
     parse_number(key, text(value).ok_or(ReplyError::Shape)?)
 }

@@ -22,12 +22,7 @@ fn master() -> Replication {
 
 /// A replica of 10.0.1.11:6379 with its link up.
 fn replica() -> Replication {
-    Replication {
-        role: Role::Replica,
-        master: Some(("10.0.1.11".into(), 6379)),
-        link_up: true,
-        ..master()
-    }
+    Replication { role: Role::Replica, master: Some(("10.0.1.11".into(), 6379)), link_up: true, ..master() }
 }
 
 #[test]
@@ -80,21 +75,11 @@ fn info_of_the_servers_we_know() {
     let table = [
         (
             redis_master.as_str(),
-            Replication {
-                offset: 9927,
-                replid: REPLID.into(),
-                connected_replicas: 2,
-                ..master()
-            },
+            Replication { offset: 9927, replid: REPLID.into(), connected_replicas: 2, ..master() },
         ),
         (
             &redis_replica,
-            Replication {
-                offset: 9927,
-                replid: REPLID.into(),
-                read_only: Some(true),
-                ..replica()
-            },
+            Replication { offset: 9927, replid: REPLID.into(), read_only: Some(true), ..replica() },
         ),
         (
             &valkey_promoted,
@@ -106,15 +91,7 @@ fn info_of_the_servers_we_know() {
                 ..master()
             },
         ),
-        (
-            redis_syncing,
-            Replication {
-                link_up: false,
-                syncing: true,
-                read_only: Some(false),
-                ..replica()
-            },
-        ),
+        (redis_syncing, Replication { link_up: false, syncing: true, read_only: Some(false), ..replica() }),
         (
             &keydb_active,
             Replication {
@@ -126,21 +103,8 @@ fn info_of_the_servers_we_know() {
                 ..replica()
             },
         ),
-        (
-            dragonfly,
-            Replication {
-                offset: 12,
-                replid: "abc".into(),
-                ..replica()
-            },
-        ),
-        (
-            kvrocks,
-            Replication {
-                offset: 42,
-                ..replica()
-            },
-        ),
+        (dragonfly, Replication { offset: 12, replid: "abc".into(), ..replica() }),
+        (kvrocks, Replication { offset: 42, ..replica() }),
         ("role:primary", master()),
     ];
     for (text, expected) in table {
@@ -150,38 +114,20 @@ fn info_of_the_servers_we_know() {
 
 #[test]
 fn info_that_says_nothing() {
-    let not_a_number = |key, text: &str| ReplyError::NotANumber {
-        key,
-        text: text.into(),
-    };
+    let not_a_number = |key, text: &str| ReplyError::NotANumber { key, text: text.into() };
     let table = [
         ("", ReplyError::NoRole),
         ("# Replication\r\n", ReplyError::NoRole),
         ("# role:master\r\n", ReplyError::NoRole),
         // A key is a whole word at the start of its line.
-        (
-            " role:master\r\nmy_role:master\r\nrole_of:master\r\n",
-            ReplyError::NoRole,
-        ),
+        (" role:master\r\nmy_role:master\r\nrole_of:master\r\n", ReplyError::NoRole),
         ("slave0:role:master\r\n", ReplyError::NoRole),
         ("role:\r\n", ReplyError::UnknownRole(String::new())),
-        (
-            "role:sentinel\r\n",
-            ReplyError::UnknownRole("sentinel".into()),
-        ),
-        (
-            "role:mastering\r\n",
-            ReplyError::UnknownRole("mastering".into()),
-        ),
+        ("role:sentinel\r\n", ReplyError::UnknownRole("sentinel".into())),
+        ("role:mastering\r\n", ReplyError::UnknownRole("mastering".into())),
         ("role:\x1b[2Jx\r\n", ReplyError::UnknownRole("[2Jx".into())),
-        (
-            "role:master\r\nmaster_repl_offset:12x\r\n",
-            not_a_number("master_repl_offset", "12x"),
-        ),
-        (
-            "role:slave\r\nmaster_host:h\r\nmaster_port:65536\r\n",
-            not_a_number("master_port", "65536"),
-        ),
+        ("role:master\r\nmaster_repl_offset:12x\r\n", not_a_number("master_repl_offset", "12x")),
+        ("role:slave\r\nmaster_host:h\r\nmaster_port:65536\r\n", not_a_number("master_port", "65536")),
     ];
     for (text, expected) in table {
         assert_eq!(Replication::parse_info(text), Err(expected), "{text:?}");
@@ -196,57 +142,27 @@ fn role_replies() {
     };
     let link = "*5\n$5\nslave\n$9\n10.0.1.11\n:6379\n$9\nconnected\n:3167038\n";
     let table = [
-        (
-            "*3\n$6\nmaster\n:512\n*0\n",
-            Ok(Replication {
-                offset: 512,
-                ..master()
-            }),
-        ),
+        ("*3\n$6\nmaster\n:512\n*0\n", Ok(Replication { offset: 512, ..master() })),
         (
             "*3\n$6\nmaster\n:512\n*1\n*3\n$9\n10.0.1.12\n$4\n6379\n$3\n500\n",
-            Ok(Replication {
-                offset: 512,
-                connected_replicas: 1,
-                ..master()
-            }),
+            Ok(Replication { offset: 512, connected_replicas: 1, ..master() }),
         ),
-        (
-            link,
-            Ok(Replication {
-                offset: 3_167_038,
-                ..replica()
-            }),
-        ),
+        (link, Ok(Replication { offset: 3_167_038, ..replica() })),
         (
             "*5\n$5\nslave\n$9\n10.0.1.11\n:6379\n$4\nsync\n:-1\n",
-            Ok(Replication {
-                link_up: false,
-                syncing: true,
-                ..replica()
-            }),
+            Ok(Replication { link_up: false, syncing: true, ..replica() }),
         ),
         (
             "*2\n*5\n$5\nslave\n$1\nx\n:1\n$7\nconnect\n:-1\n*5\n$5\nslave\n$9\n10.0.1.11\n:6379\n$9\nconnected\n:5\n",
-            Ok(Replication {
-                role: Role::ActiveReplica,
-                offset: 5,
-                ..replica()
-            }),
+            Ok(Replication { role: Role::ActiveReplica, offset: 5, ..replica() }),
         ),
-        (
-            "*2\n$8\nsentinel\n*0\n",
-            Err(ReplyError::UnknownRole("sentinel".into())),
-        ),
+        ("*2\n$8\nsentinel\n*0\n", Err(ReplyError::UnknownRole("sentinel".into()))),
         ("*2\n$6\nmaster\n:1\n", Err(ReplyError::Shape)),
         ("*0\n", Err(ReplyError::NoRole)),
         ("+OK\n", Err(ReplyError::Shape)),
         (
             "*5\n$5\nslave\n$1\nx\n:99999\n$9\nconnected\n:1\n",
-            Err(ReplyError::NotANumber {
-                key: "port",
-                text: "99999".into(),
-            }),
+            Err(ReplyError::NotANumber { key: "port", text: "99999".into() }),
         ),
     ];
     for (wire, expected) in table {

@@ -69,20 +69,12 @@ pub(super) fn active_replica_of(n: u16) -> ServerView {
 }
 
 pub(super) fn unheard() -> ServerView {
-    ServerView {
-        health: State::Unknown,
-        replication: None,
-        ..master()
-    }
+    ServerView { health: State::Unknown, replication: None, ..master() }
 }
 
 /// Refused connections after it last said what `view` says.
 pub(super) fn down(view: ServerView) -> ServerView {
-    ServerView {
-        health: State::Down,
-        failure: Some(Failure::Refused),
-        ..view
-    }
+    ServerView { health: State::Down, failure: Some(Failure::Refused), ..view }
 }
 
 pub(super) fn with(mut view: ServerView, change: impl FnOnce(&mut Replication)) -> ServerView {

@@ -1,10 +1,6 @@
 //! The lab for a person: what `cargo xtask run` starts when it is given no configuration.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "it talks to a person at a terminal"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
 
 use std::{
     env,
@@ -76,15 +72,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     let signals = stop_signals()?;
 
     println!("Bringing up the lab: a client, a gateway, three redis-servers …");
-    let lab = Lab::new(&Options {
-        id: Some(arguments.id.clone()),
-        ..Options::default()
-    })?;
-    let options = AgentOptions {
-        attach: arguments.attach.into(),
-        log: AgentLog::Terminal,
-        ..AgentOptions::default()
-    };
+    let lab = Lab::new(&Options { id: Some(arguments.id.clone()), ..Options::default() })?;
+    let options =
+        AgentOptions { attach: arguments.attach.into(), log: AgentLog::Terminal, ..AgentOptions::default() };
     let mut agent = Agent::start(&lab, &options)?;
     let end = watch(&lab, &mut agent, &signals);
     // The terminal may be gone, and the lab must go all the same.
@@ -139,18 +129,11 @@ fn stop_signals() -> Result<Receiver<Signal>> {
 }
 
 fn what_to_type(lab: &Lab, agent: &Agent) -> Result<String> {
-    let sudo = if env::var_os("SUDO_USER").is_some() {
-        "sudo "
-    } else {
-        ""
-    };
+    let sudo = if env::var_os("SUDO_USER").is_some() { "sudo " } else { "" };
     let within = |namespace: &str| format!("{sudo}ip netns exec {namespace}");
     let binary = agent_binary()?;
     let here = env::current_dir()?;
-    let redirector = format!(
-        "{sudo}{}",
-        binary.strip_prefix(&here).unwrap_or(&binary).display()
-    );
+    let redirector = format!("{sudo}{}", binary.strip_prefix(&here).unwrap_or(&binary).display());
     let socket = agent.socket().display();
     let client = within(lab.client.name());
     let [r1, r2, _] = &lab.servers;

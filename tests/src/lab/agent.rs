@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::{
-    Claim, GATEWAY_INTERFACES, Lab, MASTER_SERVICE, Namespace, Process, REDIS_PORT,
-    REPLICA_SERVICE, SERVER_NAMES, SERVERS, process, wait_for,
+    Claim, GATEWAY_INTERFACES, Lab, MASTER_SERVICE, Namespace, Process, REDIS_PORT, REPLICA_SERVICE,
+    SERVER_NAMES, SERVERS, process, wait_for,
 };
 
 /// From the start to a master for every service.
@@ -91,17 +91,9 @@ impl AgentOptions {
         writeln!(text, "interfaces = {GATEWAY_INTERFACES:?}")?;
         writeln!(text, "attach = \"{}\"", self.attach)?;
         writeln!(text, "pins = \"{}\"", claim.pins().display())?;
-        writeln!(
-            text,
-            "admin_socket = \"{}\"\n",
-            self.socket(claim).display()
-        )?;
+        writeln!(text, "admin_socket = \"{}\"\n", self.socket(claim).display())?;
 
-        writeln!(
-            text,
-            "[[group]]\nname = \"cache\"\ncheck = {{ {} }}",
-            self.check
-        )?;
+        writeln!(text, "[[group]]\nname = \"cache\"\ncheck = {{ {} }}", self.check)?;
         if let Some(password) = lab.servers[0].password() {
             let file = claim.path("password");
             fs::write(&file, password)?;
@@ -116,14 +108,10 @@ impl AgentOptions {
         }
         writeln!(text, "]")?;
 
-        for (name, listen, route) in [
-            ("cache-rw", MASTER_SERVICE, "master"),
-            ("cache-ro", REPLICA_SERVICE, "replicas"),
-        ] {
-            writeln!(
-                text,
-                "\n[[service]]\nname = \"{name}\"\nlisten = \"{listen}\""
-            )?;
+        for (name, listen, route) in
+            [("cache-rw", MASTER_SERVICE, "master"), ("cache-ro", REPLICA_SERVICE, "replicas")]
+        {
+            writeln!(text, "\n[[service]]\nname = \"{name}\"\nlisten = \"{listen}\"")?;
             writeln!(text, "group = \"cache\"\nroute = \"{route}\"")?;
         }
         Ok(text)
@@ -214,20 +202,13 @@ impl Agent {
 
     /// What it has logged so far, all its lives together; empty when it logs to the terminal.
     pub fn log(&self) -> String {
-        self.log
-            .as_ref()
-            .and_then(|log| fs::read_to_string(log).ok())
-            .unwrap_or_default()
+        self.log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default()
     }
 
     /// Runs `redirector <words> --socket …`.
     pub fn cli(&self, words: &[&str]) -> Result<CliOutput> {
         let mut command = self.command(words);
-        let output = command
-            .arg("--socket")
-            .arg(&self.socket)
-            .stdin(Stdio::null())
-            .output()?;
+        let output = command.arg("--socket").arg(&self.socket).stdin(Stdio::null()).output()?;
         Ok(CliOutput {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout)?,
@@ -241,8 +222,7 @@ impl Agent {
         if output.code != Some(0) {
             bail!("status failed: {}", output.stderr);
         }
-        serde_json::from_str(&output.stdout)
-            .with_context(|| format!("status is not JSON: {}", output.stdout))
+        serde_json::from_str(&output.stdout).with_context(|| format!("status is not JSON: {}", output.stdout))
     }
 
     /// Waits until every service has a master.
@@ -260,8 +240,7 @@ impl Agent {
 
     /// Whether every service has a master by now.
     pub fn is_ready(&self) -> bool {
-        self.status()
-            .is_ok_and(|status| every_service_has_a_master(&status))
+        self.status().is_ok_and(|status| every_service_has_a_master(&status))
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -308,9 +287,7 @@ fn every_service_has_a_master(status: &Value) -> bool {
     let services = status.get("services").and_then(Value::as_array);
     services.is_some_and(|services| {
         !services.is_empty()
-            && services
-                .iter()
-                .all(|service| service.get("master").is_some_and(|name| !name.is_null()))
+            && services.iter().all(|service| service.get("master").is_some_and(|name| !name.is_null()))
     })
 }
 

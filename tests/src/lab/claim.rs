@@ -43,11 +43,7 @@ impl Claim {
     pub fn unique() -> Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
-            let id = format!(
-                "{USER_LAB}-{}-{}",
-                std::process::id(),
-                NEXT.fetch_add(1, Ordering::Relaxed)
-            );
+            let id = format!("{USER_LAB}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             // Somebody else may have it where containers share /run but not their process ids.
             if let Some(claim) = Self::take(&id)? {
                 return Ok(claim);
@@ -84,20 +80,14 @@ impl Claim {
             let ours = lock.metadata()?.ino();
             if fs::metadata(&path).is_ok_and(|now| now.ino() == ours) {
                 fs::write(path.join("owner"), std::process::id().to_string())?;
-                return Ok(Some(Self {
-                    id: id.to_owned(),
-                    _lock: lock,
-                }));
+                return Ok(Some(Self { id: id.to_owned(), _lock: lock }));
             }
         }
     }
 
     /// The process that holds the id, for messages.
     pub fn owner(id: &str) -> Option<u32> {
-        fs::read_to_string(folder(id).join("owner"))
-            .ok()?
-            .parse()
-            .ok()
+        fs::read_to_string(folder(id).join("owner")).ok()?.parse().ok()
     }
 
     pub fn id(&self) -> &str {
@@ -129,9 +119,7 @@ impl Claim {
         host::mount_bpf_fs()?;
         for id in ids()? {
             if let Some(leftover) = Self::take(&id)? {
-                leftover
-                    .sweep()
-                    .with_context(|| format!("Cannot clean up after the dead lab `{id}`"))?;
+                leftover.sweep().with_context(|| format!("Cannot clean up after the dead lab `{id}`"))?;
             }
         }
         Ok(())
@@ -139,17 +127,13 @@ impl Claim {
 
     fn sweep(&self) -> Result<()> {
         // Namespaces first: with their interfaces go the programs that no pin holds.
-        for name in netns::list()?
-            .iter()
-            .filter(|name| id_of(name) == Some(self.id.as_str()))
-        {
+        for name in netns::list()?.iter().filter(|name| id_of(name) == Some(self.id.as_str())) {
             netns::remove(name)?;
         }
         for folder in [self.pins(), folder(&self.id)] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
-                    return Err(error)
-                        .with_context(|| format!("Cannot remove {}", folder.display()));
+                    return Err(error).with_context(|| format!("Cannot remove {}", folder.display()));
                 }
                 Ok(()) | Err(_) => {}
             }
@@ -159,10 +143,7 @@ impl Claim {
 }
 
 impl Drop for Claim {
-    #[expect(
-        clippy::print_stderr,
-        reason = "drop cannot return an error, and a leak must not go unseen"
-    )]
+    #[expect(clippy::print_stderr, reason = "drop cannot return an error, and a leak must not go unseen")]
     fn drop(&mut self) {
         if let Err(error) = self.sweep() {
             eprintln!("The lab `{}` could not be removed: {error:#}", self.id);
@@ -183,9 +164,7 @@ fn id_of(name: &str) -> Option<&str> {
 /// Every id that something on this host is named after.
 fn ids() -> Result<BTreeSet<String>> {
     let mut ids: BTreeSet<String> = netns::entries(Path::new(ROOT))?.into_iter().collect();
-    let named = netns::list()?
-        .into_iter()
-        .chain(netns::entries(Path::new(host::BPF_FS))?);
+    let named = netns::list()?.into_iter().chain(netns::entries(Path::new(host::BPF_FS))?);
     ids.extend(named.filter_map(|name| id_of(&name).map(str::to_owned)));
     Ok(ids)
 }

@@ -49,12 +49,6 @@ pub(super) fn mount_bpf_fs() -> Result<()> {
         fs::create_dir(BPF_FS)
             .with_context(|| format!("Cannot create {BPF_FS}: is this kernel built with BPF?"))?;
     }
-    mount(
-        Some("bpf"),
-        BPF_FS,
-        Some("bpf"),
-        MsFlags::empty(),
-        None::<&str>,
-    )
-    .with_context(|| format!("Cannot mount the bpf file system; try: mount -t bpf bpf {BPF_FS}"))
+    mount(Some("bpf"), BPF_FS, Some("bpf"), MsFlags::empty(), None::<&str>)
+        .with_context(|| format!("Cannot mount the bpf file system; try: mount -t bpf bpf {BPF_FS}"))
 }

@@ -35,8 +35,8 @@ pub use self::{
     redis::{RedisOptions, RedisServer, connect},
     sniff::{Checksums, Direction, Frame, Segment, Sniffer, Verdict, verify},
     topology::{
-        CLIENT, GATEWAY, GATEWAY_INTERFACES, GATEWAY_TO_SERVERS, Offload, REDIS_PORT, SERVER_NAMES,
-        SERVERS, Topology, VIRTUAL,
+        CLIENT, GATEWAY, GATEWAY_INTERFACES, GATEWAY_TO_SERVERS, Offload, REDIS_PORT, SERVER_NAMES, SERVERS,
+        Topology, VIRTUAL,
     },
 };
 
@@ -58,12 +58,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            id: None,
-            offload: Offload::Off,
-            client_addresses: 1,
-            redis: RedisOptions::default(),
-        }
+        Self { id: None, offload: Offload::Off, client_addresses: 1, redis: RedisOptions::default() }
     }
 }
 
@@ -95,11 +90,8 @@ impl Lab {
                 ),
             },
         });
-        let Topology {
-            client,
-            gateway,
-            servers: [n1, n2, n3],
-        } = Topology::build(&claim, options.offload, options.client_addresses)?;
+        let Topology { client, gateway, servers: [n1, n2, n3] } =
+            Topology::build(&claim, options.offload, options.client_addresses)?;
 
         let master = SocketAddrV4::new(SERVERS[0], REDIS_PORT);
         let server = |index: usize, namespace, replica_of| {
@@ -114,20 +106,11 @@ impl Lab {
         };
         // The master first: a replica that finds nobody tries again only after a second.
         let r1 = server(0, n1, None)?;
-        let servers = [
-            r1,
-            server(1, n2, Some(master))?,
-            server(2, n3, Some(master))?,
-        ];
+        let servers = [r1, server(1, n2, Some(master))?, server(2, n3, Some(master))?];
         for replica in &servers[1..] {
             replica.wait_link_up()?;
         }
-        Ok(Self {
-            client,
-            gateway,
-            servers,
-            claim,
-        })
+        Ok(Self { client, gateway, servers, claim })
     }
 
     /// Removes namespaces, processes, pins and files of labs whose owner is dead. Labs that live
@@ -148,13 +131,7 @@ impl Lab {
     /// What redis-cli on the client prints, without the last newline.
     pub fn redis_cli(&self, address: SocketAddrV4, words: &[&str]) -> Result<String> {
         let mut command = self.client.command("redis-cli");
-        command.args([
-            "-h",
-            &address.ip().to_string(),
-            "-p",
-            &address.port().to_string(),
-            "-e",
-        ]);
+        command.args(["-h", &address.ip().to_string(), "-p", &address.port().to_string(), "-e"]);
         if let Some(password) = self.servers[0].password() {
             command.env("REDISCLI_AUTH", password);
         }

@@ -37,12 +37,8 @@ pub struct Namespace {
 impl Namespace {
     pub fn open(name: &str) -> Result<Self> {
         let path = Path::new(FOLDER).join(name);
-        let handle =
-            File::open(&path).with_context(|| format!("Cannot open {}", path.display()))?;
-        Ok(Self {
-            name: name.to_owned(),
-            handle: Arc::new(handle),
-        })
+        let handle = File::open(&path).with_context(|| format!("Cannot open {}", path.display()))?;
+        Ok(Self { name: name.to_owned(), handle: Arc::new(handle) })
     }
 
     pub fn name(&self) -> &str {
@@ -76,11 +72,7 @@ impl Namespace {
                 // A parent that waits for signals has blocked them, and the mask is inherited.
                 SigSet::empty().thread_set_mask()?;
                 // The parent may have died before the line above.
-                if Pid::parent() == parent {
-                    Ok(())
-                } else {
-                    Err(ErrorKind::BrokenPipe.into())
-                }
+                if Pid::parent() == parent { Ok(()) } else { Err(ErrorKind::BrokenPipe.into()) }
             });
         }
         command
@@ -89,8 +81,7 @@ impl Namespace {
     /// `sysctl("net/ipv4/ip_forward", "1")`
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         self.enter(|| {
-            fs::write(format!("/proc/sys/{key}"), value)
-                .with_context(|| format!("Cannot set {key}={value}"))
+            fs::write(format!("/proc/sys/{key}"), value).with_context(|| format!("Cannot set {key}={value}"))
         })
     }
 
@@ -107,20 +98,15 @@ impl Namespace {
         let mut tcp = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
         let names = tcp.next().unwrap_or_default().split(' ');
         let values = tcp.next().unwrap_or_default().split(' ');
-        let (_, value) = names
-            .zip(values)
-            .find(|(name, _)| *name == "InCsumErrors")
-            .context("no InCsumErrors")?;
+        let (_, value) =
+            names.zip(values).find(|(name, _)| *name == "InCsumErrors").context("no InCsumErrors")?;
         Ok(value.parse()?)
     }
 }
 
 /// Makes namespaces and the veth pairs between them, in one go.
 pub(super) fn create(names: &[String], links: &[Veth<'_>]) -> Result<Vec<Namespace>> {
-    let mut batch: Vec<String> = names
-        .iter()
-        .map(|name| format!("netns add {name}"))
-        .collect();
+    let mut batch: Vec<String> = names.iter().map(|name| format!("netns add {name}")).collect();
     batch.extend(links.iter().map(|Veth([(at, name), (peer_at, peer)])| {
         format!("link add {name} netns {at} type veth peer name {peer} netns {peer_at}")
     }));
@@ -166,11 +152,7 @@ pub(super) fn list() -> Result<Vec<String>> {
 /// Kills what lives in the namespace, and removes it.
 pub(super) fn remove(name: &str) -> Result<()> {
     let inhabitants = run(Command::new("ip").args(["netns", "pids", name]))?;
-    for pid in inhabitants
-        .lines()
-        .filter_map(|line| line.parse().ok())
-        .map(Pid::from_raw)
-    {
+    for pid in inhabitants.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw) {
         if pid != Pid::this() {
             // It may have ended by itself meanwhile.
             let _ = kill(pid, Signal::SIGKILL);
@@ -188,7 +170,5 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<String>> {
             return Err(error).with_context(|| format!("Cannot read {}", folder.display()));
         }
     };
-    entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect()
+    entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }

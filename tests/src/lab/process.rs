@@ -30,12 +30,8 @@ impl Process {
     /// terminal reaches us, and we stop our children in order.
     pub fn spawn(name: &str, mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).process_group(0);
-        let child =
-            spawn_from_lasting_thread(command).with_context(|| format!("Cannot start {name}"))?;
-        Ok(Self {
-            name: name.to_owned(),
-            child,
-        })
+        let child = spawn_from_lasting_thread(command).with_context(|| format!("Cannot start {name}"))?;
+        Ok(Self { name: name.to_owned(), child })
     }
 
     /// As [`Self::spawn`], with both outputs appended to a file.
@@ -56,8 +52,7 @@ impl Process {
 
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(self.pid().try_into()?);
-        kill(pid, signal)
-            .with_context(|| format!("Cannot send {signal} to {} (process {pid})", self.name))
+        kill(pid, signal).with_context(|| format!("Cannot send {signal} to {} (process {pid})", self.name))
     }
 
     /// SIGKILL; returns when it is gone.
@@ -72,9 +67,7 @@ impl Process {
         if self.exit_status().is_none() {
             let _ = self.signal(Signal::SIGTERM);
         }
-        let status = wait_for(&format!("{} to end", self.name), patience, || {
-            self.exit_status()
-        });
+        let status = wait_for(&format!("{} to end", self.name), patience, || self.exit_status());
         self.kill();
         status.ok()
     }
@@ -102,9 +95,7 @@ fn spawn_from_lasting_thread(command: Command) -> Result<Child> {
         orders
     });
     let (reply, answer) = mpsc::channel();
-    SPAWNER
-        .send((command, reply))
-        .map_err(|_| anyhow::anyhow!("the spawning thread is gone"))?;
+    SPAWNER.send((command, reply)).map_err(|_| anyhow::anyhow!("the spawning thread is gone"))?;
     Ok(answer.recv()??)
 }
 
@@ -120,10 +111,7 @@ pub fn run(command: &mut Command) -> Result<String> {
     if output.status.success() {
         return Ok(text);
     }
-    let arguments: Vec<_> = command
-        .get_args()
-        .map(|argument| argument.to_string_lossy())
-        .collect();
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     let how = match (output.status.code(), output.status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, signal) => format!("signal {}", signal.unwrap_or_default()),
@@ -136,10 +124,7 @@ pub fn run(command: &mut Command) -> Result<String> {
 }
 
 /// Shows the end of a log, for a test that has failed.
-#[expect(
-    clippy::print_stderr,
-    reason = "belongs to the report of a failed test"
-)]
+#[expect(clippy::print_stderr, reason = "belongs to the report of a failed test")]
 pub(super) fn print_tail(log: &Path) {
     const LINES: usize = 20;
     let text = fs::read_to_string(log).unwrap_or_default();

@@ -75,14 +75,7 @@ impl RedisServer {
         self.kill();
         let mut command = self.namespace.command("redis-server");
         command
-            .args([
-                "--bind",
-                "0.0.0.0",
-                "--protected-mode",
-                "no",
-                "--port",
-                &REDIS_PORT.to_string(),
-            ])
+            .args(["--bind", "0.0.0.0", "--protected-mode", "no", "--port", &REDIS_PORT.to_string()])
             .args(["--save", "", "--appendonly", "no", "--dir"])
             .arg(&self.folder)
             // Otherwise a master waits five seconds for more replicas before it feeds the first.
@@ -147,10 +140,7 @@ impl RedisServer {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        self.process
-            .as_ref()
-            .with_context(|| format!("{} does not run", self.name))?
-            .signal(signal)
+        self.process.as_ref().with_context(|| format!("{} does not run", self.name))?.signal(signal)
     }
 
     /// A connection from inside the server's own namespace: the gateway sees nothing of it.
@@ -170,22 +160,13 @@ impl RedisServer {
     /// A field of `INFO replication`, such as `role`.
     pub fn replication(&self, field: &str) -> Result<String> {
         let text: String = self.call(&["INFO", "replication"])?;
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
-        Ok(value
-            .with_context(|| format!("{} reports no {field}", self.name))?
-            .trim()
-            .to_owned())
+        let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        Ok(value.with_context(|| format!("{} reports no {field}", self.name))?.trim().to_owned())
     }
 
     /// Makes it a replica of another server.
     pub fn follow(&self, master: SocketAddrV4) -> Result<()> {
-        self.call(&[
-            "REPLICAOF",
-            &master.ip().to_string(),
-            &master.port().to_string(),
-        ])
+        self.call(&["REPLICAOF", &master.ip().to_string(), &master.port().to_string()])
     }
 
     /// Makes it a master.
@@ -195,15 +176,9 @@ impl RedisServer {
 
     /// Waits until its replication link is up.
     pub fn wait_link_up(&self) -> Result<()> {
-        let what = format!(
-            "the replication link of {}; see {}",
-            self.name,
-            self.log.display()
-        );
+        let what = format!("the replication link of {}; see {}", self.name, self.log.display());
         wait_for(&what, PATIENCE, || {
-            self.replication("master_link_status")
-                .ok()
-                .filter(|status| status == "up")
+            self.replication("master_link_status").ok().filter(|status| status == "up")
         })?;
         Ok(())
     }
@@ -217,16 +192,11 @@ impl RedisServer {
 }
 
 /// Opens a connection inside `namespace`; it may be used on any thread.
-pub fn connect(
-    namespace: &Namespace,
-    address: SocketAddrV4,
-    password: Option<&str>,
-) -> Result<Connection> {
+pub fn connect(namespace: &Namespace, address: SocketAddrV4, password: Option<&str>) -> Result<Connection> {
     let mut connection = namespace
-        .enter(|| {
-            Ok(redis::Client::open(format!("redis://{address}"))?
-                .get_connection_with_timeout(TIMEOUT)?)
-        })
+        .enter(
+            || Ok(redis::Client::open(format!("redis://{address}"))?.get_connection_with_timeout(TIMEOUT)?),
+        )
         .with_context(|| format!("Cannot connect to {address} from {}", namespace.name()))?;
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;

@@ -67,21 +67,12 @@ impl Sniffer {
     /// Returns once it listens: what is sent from now on is seen.
     pub fn start(namespace: &Namespace, interface: &str) -> Result<Self> {
         let socket = namespace.enter(|| PacketSocket::open(interface))?;
-        let shared = Arc::new(Shared {
-            socket,
-            captured: Mutex::default(),
-            stop: AtomicBool::new(false),
-        });
-        let thread = std::thread::Builder::new()
-            .name(format!("sniff-{interface}"))
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || shared.listen()
-            })?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let shared = Arc::new(Shared { socket, captured: Mutex::default(), stop: AtomicBool::new(false) });
+        let thread = std::thread::Builder::new().name(format!("sniff-{interface}")).spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.listen()
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// Everything that was kept so far, in order.
@@ -91,12 +82,7 @@ impl Sniffer {
 
     /// The TCP segments among the frames, in order.
     pub fn segments(&self) -> Vec<Segment> {
-        self.shared
-            .captured()
-            .frames
-            .iter()
-            .filter_map(Frame::segment)
-            .collect()
+        self.shared.captured().frames.iter().filter_map(Frame::segment).collect()
     }
 
     pub fn checksums(&self) -> Checksums {
@@ -192,11 +178,7 @@ impl Checksums {
 
 impl fmt::Display for Checksums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} good, {} bad, {} open",
-            self.good, self.bad, self.open
-        )?;
+        write!(f, "{} good, {} bad, {} open", self.good, self.bad, self.open)?;
         if let Some((frame, why)) = &self.first_bad {
             write!(f, "\nthe first bad one: {why}")?;
             for (index, byte) in frame.iter().take(MAX_FRAME_BYTES).enumerate() {

@@ -15,11 +15,8 @@ pub const GATEWAY_TO_SERVERS: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 1);
 /// The address of the services. The agent puts it on the gateway, not the lab.
 pub const VIRTUAL: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 pub const SERVER_NAMES: [&str; 3] = ["r1", "r2", "r3"];
-pub const SERVERS: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(10, 0, 1, 11),
-    Ipv4Addr::new(10, 0, 1, 12),
-    Ipv4Addr::new(10, 0, 1, 13),
-];
+pub const SERVERS: [Ipv4Addr; 3] =
+    [Ipv4Addr::new(10, 0, 1, 11), Ipv4Addr::new(10, 0, 1, 12), Ipv4Addr::new(10, 0, 1, 13)];
 pub const REDIS_PORT: u16 = 6379;
 /// The gateway's interfaces: to the client, and to each server in turn.
 pub const GATEWAY_INTERFACES: [&str; 4] = ["eth0", "s1", "s2", "s3"];
@@ -58,15 +55,8 @@ impl Topology {
             links.push(Veth([(gateway, interface), (server, "eth0")]));
         }
         let mut made = netns::create(&names, &links)?.into_iter();
-        let mut next = || {
-            made.next()
-                .ok_or_else(|| anyhow::anyhow!("five namespaces were made"))
-        };
-        let topology = Self {
-            client: next()?,
-            gateway: next()?,
-            servers: [next()?, next()?, next()?],
-        };
+        let mut next = || made.next().ok_or_else(|| anyhow::anyhow!("five namespaces were made"));
+        let topology = Self { client: next()?, gateway: next()?, servers: [next()?, next()?, next()?] };
 
         topology.address(client_addresses)?;
         for Veth(ends) in links {
@@ -92,9 +82,7 @@ impl Topology {
         for (server, interface) in SERVERS.iter().zip(&GATEWAY_INTERFACES[1..]) {
             gateway.push(format!("addr add {GATEWAY_TO_SERVERS}/32 dev {interface}"));
             gateway.extend(up(interface));
-            gateway.push(format!(
-                "route add {server} dev {interface} src {GATEWAY_TO_SERVERS}"
-            ));
+            gateway.push(format!("route add {server} dev {interface} src {GATEWAY_TO_SERVERS}"));
         }
         plain_ipv4(&self.gateway)?;
         // Replication between the servers goes through the gateway's kernel.
@@ -104,9 +92,7 @@ impl Topology {
         for (namespace, address) in self.servers.iter().zip(SERVERS) {
             let mut lines = vec![format!("addr add {address}/32 dev eth0")];
             lines.extend(up("eth0"));
-            lines.push(format!(
-                "route add {GATEWAY_TO_SERVERS} dev eth0 scope link"
-            ));
+            lines.push(format!("route add {GATEWAY_TO_SERVERS} dev eth0 scope link"));
             lines.push(format!("route add default via {GATEWAY_TO_SERVERS}"));
             plain_ipv4(namespace)?;
             namespace.ip(&lines)?;
@@ -116,10 +102,7 @@ impl Topology {
 }
 
 fn up(interface: &str) -> [String; 2] {
-    [
-        "link set lo up".to_owned(),
-        format!("link set {interface} up"),
-    ]
+    ["link set lo up".to_owned(), format!("link set {interface} up")]
 }
 
 /// No IPv6 chatter in captures, and no reverse path filter: the gateway has one address on three
@@ -143,9 +126,5 @@ fn set_offload(namespace: &Namespace, interface: &str, offload: Offload) -> Resu
         Offload::Off => ["tx", "off", "gro", "on"],
         Offload::On => ["tx", "on", "gro", "off"],
     };
-    run(namespace
-        .command("ethtool")
-        .args(["-K", interface])
-        .args(features))
-    .map(drop)
+    run(namespace.command("ethtool").args(["-K", interface]).args(features)).map(drop)
 }

@@ -192,14 +192,8 @@ fn what_this_version_does_not_do() {
 #[test]
 fn what_is_missing_altogether() {
     for (text, expected) in [
-        (
-            "",
-            &["there is no [gateway]", "there is no [[service]]"][..],
-        ),
-        (
-            "[gateway]\ninterfaces = [\"eth0\"]",
-            &["there is no [[service]]"],
-        ),
+        ("", &["there is no [gateway]", "there is no [[service]]"][..]),
+        ("[gateway]\ninterfaces = [\"eth0\"]", &["there is no [[service]]"]),
         (
             "[gateway]\ninterfaces = [\"eth0\"]\n[[service]]\nname = \"a\"\nlisten = \"10.0.0.1:1\"\ngroup = \"g\"\nroute = \"any\"",
             &["which is not defined; write a [[group]] with name = \"g\""],
@@ -226,21 +220,13 @@ fn names_and_addresses_between_services() {
         )
     };
     for (text, line, phrase) in [
-        (
-            second("cache-rw", "10.0.0.101:6379"),
-            21,
-            "service \"cache-rw\" is defined twice",
-        ),
+        (second("cache-rw", "10.0.0.101:6379"), 21, "service \"cache-rw\" is defined twice"),
         (
             second("again", "10.0.0.100:6379"),
             22,
             "service \"again\" listens on 10.0.0.100:6379 as service \"cache-rw\" does",
         ),
-        (
-            second("other", "10.0.0.101:6379"),
-            23,
-            "bears the name of a group that it does not lead to",
-        ),
+        (second("other", "10.0.0.101:6379"), 23, "bears the name of a group that it does not lead to"),
         (
             second("fine", "10.0.0.101:6379").replace("\"other\"", "\"cache\""),
             18,
@@ -260,12 +246,7 @@ fn sizes_that_the_maps_do_not_hold() {
     let file = |services: usize, servers: usize| {
         let mut text = String::from(gateway);
         for i in 0..servers {
-            write!(
-                text,
-                "{{ name = \"r{i}\", address = \"10.1.0.1:{}\" }},",
-                i + 1
-            )
-            .unwrap();
+            write!(text, "{{ name = \"r{i}\", address = \"10.1.0.1:{}\" }},", i + 1).unwrap();
         }
         text.push_str("]\n");
         for i in 0..services {
@@ -278,10 +259,7 @@ fn sizes_that_the_maps_do_not_hold() {
         }
         text
     };
-    accept(&file(
-        limits::MAX_SERVICES,
-        limits::MAX_BACKENDS / limits::MAX_SERVICES,
-    ));
+    accept(&file(limits::MAX_SERVICES, limits::MAX_BACKENDS / limits::MAX_SERVICES));
     let mistakes = refuse(&file(limits::MAX_SERVICES + 1, 1));
     assert_eq!((mistakes.len(), mistakes[0].line), (1, 6 + 256 * 5));
     assert!(mistakes[0].sentence.contains("257 services"));
@@ -292,39 +270,22 @@ fn sizes_that_the_maps_do_not_hold() {
 
 #[test]
 fn a_host_whose_own_ports_are_everywhere() {
-    let greedy = Host {
-        ephemeral_ports: 1024..=65_535,
-    };
-    for (text, line) in [
-        (SMALL.to_owned(), 1),
-        (
-            with("[\"eth0\"]", "[\"eth0\"]\nsource_ports = \"2000-3000\""),
-            3,
-        ),
-    ] {
+    let greedy = Host { ephemeral_ports: 1024..=65_535 };
+    for (text, line) in
+        [(SMALL.to_owned(), 1), (with("[\"eth0\"]", "[\"eth0\"]\nsource_ports = \"2000-3000\""), 3)]
+    {
         let error = parse(&text, Path::new(ORIGIN), &greedy, &Vault).unwrap_err();
         assert_eq!(error.mistakes()[0].line, line);
-        assert!(
-            error
-                .to_string()
-                .contains("sysctl -w net.ipv4.ip_local_port_range"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("sysctl -w net.ipv4.ip_local_port_range"), "{error}");
     }
 }
 
 #[test]
 fn all_mistakes_come_at_once_in_the_order_of_the_file() {
     let text = SMALL
-        .replace(
-            "interfaces = [\"eth0\"]",
-            "interfaces = [\"eth0\"]\nhttp = \"x\"\natach = 1",
-        )
+        .replace("interfaces = [\"eth0\"]", "interfaces = [\"eth0\"]\nhttp = \"x\"\natach = 1")
         .replace("\"10.0.1.11:6379\"", "11")
-        .replace(
-            "\"10.0.1.12:6379\"",
-            "\"10.0.1.12:6379\", weight = true, backup = 1",
-        )
+        .replace("\"10.0.1.12:6379\"", "\"10.0.1.12:6379\", weight = true, backup = 1")
         .replace("\"cache-rw\"", "\"cache/rw\"")
         .replace("\"master\"", "\"mster\"");
     let lines: Vec<usize> = refuse(&text).iter().map(|mistake| mistake.line).collect();

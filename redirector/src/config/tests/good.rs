@@ -38,10 +38,7 @@ fn the_example_means_what_it_says() {
                 rise: 2,
                 fall: 3,
             },
-            auth: Some(Auth {
-                username: Some("probe".to_owned()),
-                password: Secret::new("s3cret"),
-            }),
+            auth: Some(Auth { username: Some("probe".to_owned()), password: Secret::new("s3cret") }),
             servers: vec![
                 server("r1", "10.0.1.11:6379", 70, false),
                 server("r2", "10.0.1.12:6379", 30, false),
@@ -92,10 +89,7 @@ fn every_gateway_key_is_read() {
 
 #[test]
 fn a_fast_probe_is_never_slower_than_a_slow_one() {
-    let text = with(
-        "name = \"cache\"\n",
-        "name = \"cache\"\ncheck = { interval = \"10ms\" }\n",
-    );
+    let text = with("name = \"cache\"\n", "name = \"cache\"\ncheck = { interval = \"10ms\" }\n");
     let check = &accept(&text).groups[0].check;
     assert_eq!(check.fast_interval, Duration::from_millis(10));
 }
@@ -123,10 +117,7 @@ fallback = "none"
 "#;
     let config = accept(text);
     assert_eq!(config.groups[0].check.rise, 5);
-    assert_eq!(
-        config.groups[0].auth.as_ref().unwrap().password.reveal(),
-        "s3cret"
-    );
+    assert_eq!(config.groups[0].auth.as_ref().unwrap().password.reveal(), "s3cret");
     assert_eq!(config.groups[0].servers[0].weight, 256);
     assert_eq!(config.services[0].fallback, Fallback::None);
 }
@@ -176,13 +167,8 @@ fn warnings_name_what_is_hardly_meant() {
     assert_eq!(
         accept(&text).warnings(),
         [
-            Warning::UnusedGroup {
-                group: "spare".to_owned()
-            },
-            Warning::NoWeight {
-                service: "cache-rw".to_owned(),
-                group: "cache".to_owned()
-            },
+            Warning::UnusedGroup { group: "spare".to_owned() },
+            Warning::NoWeight { service: "cache-rw".to_owned(), group: "cache".to_owned() },
             Warning::FewSourcePorts { ports: 2000..=2999 },
         ]
     );
@@ -205,8 +191,5 @@ fn a_file_is_read_with_the_passwords_beside_it() {
     let error = load(&missing).unwrap_err();
     assert!(matches!(error, ConfigErrors::Unreadable { .. }));
     let sentence = error.to_string();
-    assert!(
-        sentence.contains("none.toml") && sentence.contains("--config"),
-        "{sentence}"
-    );
+    assert!(sentence.contains("none.toml") && sentence.contains("--config"), "{sentence}");
 }

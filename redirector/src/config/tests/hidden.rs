@@ -32,18 +32,12 @@ fn passwords_do_not_reach_an_error() {
 fn what_is_no_password_is_shown() {
     let auth = "auth = { username = \"probe\", password = \"hunter2\", paswd_file = \"x\" }";
     let text = with("name = \"cache\"\n", &format!("name = \"cache\"\n{auth}\n"));
-    assert_eq!(
-        refuse(&text)[0].text,
-        "auth = { username = \"probe\", password = …, paswd_file = … }"
-    );
+    assert_eq!(refuse(&text)[0].text, "auth = { username = \"probe\", password = …, paswd_file = … }");
 }
 
 #[test]
 fn nothing_that_a_terminal_obeys_is_shown() {
     let text = with("\"master\"", "\"mas\u{7f}\u{9b}31mter\" # \u{85}");
     let shown = refuse(&text)[0].to_string();
-    assert!(
-        shown.chars().all(|c| c == '\n' || !c.is_control()),
-        "{shown:?}"
-    );
+    assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
 }

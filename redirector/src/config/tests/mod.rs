@@ -1,9 +1,5 @@
 //! Good files, bad files and any files.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on should say so at once"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say so at once")]
 
 mod bad;
 mod fuzz;
@@ -18,9 +14,7 @@ const EXAMPLE: &str = include_str!("../example.toml");
 const ORIGIN: &str = "/etc/redirector.toml";
 
 fn host() -> Host {
-    Host {
-        ephemeral_ports: 32_768..=60_999,
-    }
+    Host { ephemeral_ports: 32_768..=60_999 }
 }
 
 /// Passwords of a host that exists in these tests only.

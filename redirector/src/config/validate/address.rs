@@ -7,30 +7,18 @@ use toml::Spanned;
 use crate::config::report::Report;
 
 /// An address and port that a TCP connection can go to. `key` is "listen" or "address".
-pub(super) fn check(
-    text: &Spanned<String>,
-    key: &str,
-    report: &mut Report<'_>,
-) -> Option<SocketAddr> {
+pub(super) fn check(text: &Spanned<String>, key: &str, report: &mut Report<'_>) -> Option<SocketAddr> {
     let (wrong, instead) = match text.get_ref().parse::<SocketAddr>() {
         Ok(address) => match trouble(address) {
             None => return Some(address),
             Some(trouble) => trouble,
         },
-        Err(_) if text.get_ref().parse::<IpAddr>().is_ok() => (
-            "has no port",
-            "write the address and the port, such as \"10.0.0.100:6379\"",
-        ),
-        Err(_) => (
-            "is not an address and a port",
-            "write them as in \"10.0.0.100:6379\"",
-        ),
+        Err(_) if text.get_ref().parse::<IpAddr>().is_ok() => {
+            ("has no port", "write the address and the port, such as \"10.0.0.100:6379\"")
+        }
+        Err(_) => ("is not an address and a port", "write them as in \"10.0.0.100:6379\""),
     };
-    report.push(
-        text.span(),
-        format!("{key} = {:?} {wrong}", text.get_ref()),
-        instead,
-    );
+    report.push(text.span(), format!("{key} = {:?} {wrong}", text.get_ref()), instead);
     None
 }
 

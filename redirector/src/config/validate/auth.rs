@@ -31,17 +31,10 @@ pub(super) fn check(
         name => Some(name.as_ref().map(|name| name.get_ref().clone())),
     };
     let password = password(table, passwords, report);
-    Some(Auth {
-        username: username?,
-        password: Secret::new(password?),
-    })
+    Some(Auth { username: username?, password: Secret::new(password?) })
 }
 
-fn password(
-    table: &Spanned<RawAuth>,
-    passwords: &dyn Passwords,
-    report: &mut Report<'_>,
-) -> Option<String> {
+fn password(table: &Spanned<RawAuth>, passwords: &dyn Passwords, report: &mut Report<'_>) -> Option<String> {
     let raw = table.get_ref();
     let (password, key) = match (&raw.password, &raw.password_file, &raw.password_env) {
         (Some(literal), None, None) => (Ok(literal.get_ref().clone()), literal),
@@ -102,9 +95,6 @@ fn from_variable(name: &str, passwords: &dyn Passwords) -> Result<String, Troubl
             VarError::NotPresent => "is not set",
             VarError::NotUnicode(_) => "is not UTF-8 text",
         };
-        (
-            format!("password_env names the variable {name:?}, which {wrong}"),
-            instead,
-        )
+        (format!("password_env names the variable {name:?}, which {wrong}"), instead)
     })
 }

@@ -20,11 +20,7 @@ pub(super) fn check(
 ) -> Option<Gateway> {
     let Some(table) = raw else {
         if !report.is_file_damaged() {
-            report.push(
-                0..0,
-                "there is no [gateway]",
-                "write [gateway] and interfaces = [\"eth0\"]",
-            );
+            report.push(0..0, "there is no [gateway]", "write [gateway] and interfaces = [\"eth0\"]");
         }
         return None;
     };
@@ -42,23 +38,13 @@ pub(super) fn check(
         ],
         report,
     );
-    let forward = value::choice(
-        raw.forward.as_ref(),
-        "forward",
-        Forward::Snat,
-        &[("snat", Forward::Snat)],
-        report,
-    );
+    let forward =
+        value::choice(raw.forward.as_ref(), "forward", Forward::Snat, &[("snat", Forward::Snat)], report);
     let pins = absolute_path(raw.pins.as_ref(), "pins", limits::DEFAULT_PINS, report);
     let admin_socket = admin_socket(raw, report);
     let source_ports = source_ports(table, host, report);
-    let max_flows = value::number(
-        raw.max_flows.as_ref(),
-        "max_flows",
-        limits::DEFAULT_FLOWS,
-        limits::FLOWS,
-        report,
-    );
+    let max_flows =
+        value::number(raw.max_flows.as_ref(), "max_flows", limits::DEFAULT_FLOWS, limits::FLOWS, report);
     Some(Gateway {
         interfaces: interfaces?,
         attach: attach?,
@@ -111,9 +97,7 @@ fn interfaces(table: &Spanned<RawGateway>, report: &mut Report<'_>) -> Option<Ve
 fn is_interface_name(name: &str) -> bool {
     (1..=limits::MAX_INTERFACE_BYTES).contains(&name.len())
         && !matches!(name, "." | "..")
-        && !name
-            .chars()
-            .any(|c| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control())
+        && !name.chars().any(|c| matches!(c, '/' | ':') || c.is_whitespace() || c.is_control())
 }
 
 fn absolute_path(
@@ -187,11 +171,7 @@ fn source_ports(
         return None;
     };
     if ports.start() <= ephemeral.end() && ephemeral.start() <= ports.end() {
-        report.push(
-            text.span(),
-            format!("source_ports = {typed:?} overlaps {own}"),
-            suggestion,
-        );
+        report.push(text.span(), format!("source_ports = {typed:?} overlaps {own}"), suggestion);
         return None;
     }
     Some(ports)

@@ -26,9 +26,5 @@ pub(super) fn validate(
     let gateway = gateway::check(raw.gateway.as_ref(), host, report);
     let groups = group::check_all(&raw.group, passwords, report);
     let services = service::check_all(raw, report);
-    Some(Config {
-        gateway: gateway?,
-        groups: groups?,
-        services: services?,
-    })
+    Some(Config { gateway: gateway?, groups: groups?, services: services? })
 }

@@ -14,10 +14,7 @@ pub(super) fn check(name: &Spanned<String>, what: &str, report: &mut Report<'_>)
         (format!("a {what} has an empty name"), instead.to_owned())
     } else if let Some(odd) = text.chars().find(|&c| !is_name_char(c)) {
         // '/' above all: the admin socket's commands say "group/server".
-        (
-            format!("the name of {what} {text:?} contains {odd:?}"),
-            instead.to_owned(),
-        )
+        (format!("the name of {what} {text:?} contains {odd:?}"), instead.to_owned())
     } else if text.len() > MAX_NAME_BYTES {
         (
             format!("the name of {what} {text:?} is too long"),

@@ -15,21 +15,14 @@ use crate::config::{
 
 pub(super) fn check_all(raw: &RawFile, report: &mut Report<'_>) -> Option<Vec<Service>> {
     if raw.service.is_empty() && !report.is_file_damaged() {
-        report.push(
-            0..0,
-            "there is no [[service]]",
-            "write [[service]] with name, listen, group and route",
-        );
+        report.push(0..0, "there is no [[service]]", "write [[service]] with name, listen, group and route");
     }
     let names = raw.service.iter().filter_map(|s| s.get_ref().name.as_ref());
     name::check_unique(names, "service", "", report);
     check_sizes(raw, report);
     let mut taken: HashMap<SocketAddr, &str> = HashMap::new();
-    let services: Vec<Option<Service>> = raw
-        .service
-        .iter()
-        .map(|service| check(service, raw, &mut taken, report))
-        .collect();
+    let services: Vec<Option<Service>> =
+        raw.service.iter().map(|service| check(service, raw, &mut taken, report)).collect();
     check_loops(raw, &taken, report);
     services.into_iter().collect()
 }
@@ -42,54 +35,23 @@ fn check<'r>(
 ) -> Option<Service> {
     let raw = table.get_ref();
     let span = table.span();
-    let typed_name = value::required(
-        raw.name.as_ref(),
-        "this [[service]]",
-        "name",
-        &span,
-        "\"cache-rw\"",
-        report,
-    );
+    let typed_name =
+        value::required(raw.name.as_ref(), "this [[service]]", "name", &span, "\"cache-rw\"", report);
     let name = typed_name.and_then(|name| name::check(name, "service", report));
-    let owner = typed_name.map_or("this [[service]]".to_owned(), |name| {
-        format!("service {:?}", name.get_ref())
-    });
+    let owner =
+        typed_name.map_or("this [[service]]".to_owned(), |name| format!("service {:?}", name.get_ref()));
     let label = typed_name.map_or("", |name| name.get_ref().as_str());
-    let typed_listen = value::required(
-        raw.listen.as_ref(),
-        &owner,
-        "listen",
-        &span,
-        "\"10.0.0.100:6379\"",
-        report,
-    );
+    let typed_listen =
+        value::required(raw.listen.as_ref(), &owner, "listen", &span, "\"10.0.0.100:6379\"", report);
     let listen = typed_listen.and_then(|typed| listen(typed, &owner, label, file, taken, report));
-    let group = value::required(
-        raw.group.as_ref(),
-        &owner,
-        "group",
-        &span,
-        "\"cache\"",
-        report,
-    )
-    .and_then(|typed| group(typed, &owner, label, file, report));
-    let typed_route = value::required(
-        raw.route.as_ref(),
-        &owner,
-        "route",
-        &span,
-        "\"master\"",
-        report,
-    );
+    let group = value::required(raw.group.as_ref(), &owner, "group", &span, "\"cache\"", report)
+        .and_then(|typed| group(typed, &owner, label, file, report));
+    let typed_route = value::required(raw.route.as_ref(), &owner, "route", &span, "\"master\"", report);
     let route = typed_route.and_then(|typed| {
         value::chosen(
             typed,
             "route",
-            &[
-                ("master", Route::Master),
-                ("replicas", Route::Replicas),
-                ("any", Route::Any),
-            ],
+            &[("master", Route::Master), ("replicas", Route::Replicas), ("any", Route::Any)],
             report,
         )
     });
@@ -141,10 +103,7 @@ fn listen<'r>(
 
 /// Whether the programs sit on the loopback interface, or what was typed there is reported already.
 fn carries_loopback(file: &RawFile) -> bool {
-    let interfaces = file
-        .gateway
-        .as_ref()
-        .and_then(|gateway| gateway.get_ref().interfaces.as_ref());
+    let interfaces = file.gateway.as_ref().and_then(|gateway| gateway.get_ref().interfaces.as_ref());
     interfaces.is_none_or(|interfaces| {
         let mut interfaces = interfaces.get_ref().iter();
         interfaces.any(|interface| interface.get_ref() == "lo")
@@ -175,17 +134,11 @@ fn group(
             let instead = if known.is_empty() {
                 format!("write a [[group]] with name = {:?}", typed.get_ref())
             } else {
-                write_one_of(
-                    suggest::nearest(typed.get_ref(), known.iter().copied()),
-                    &known,
-                )
+                write_one_of(suggest::nearest(typed.get_ref(), known.iter().copied()), &known)
             };
             report.push(
                 typed.span(),
-                format!(
-                    "{owner} names group {:?}, which is not defined",
-                    typed.get_ref()
-                ),
+                format!("{owner} names group {:?}, which is not defined", typed.get_ref()),
                 instead,
             );
         }
@@ -245,9 +198,7 @@ fn check_sizes(raw: &RawFile, report: &mut Report<'_>) {
     let mut total = 0;
     for service in &raw.service {
         let group = service.get_ref().group.as_ref();
-        total += group
-            .and_then(|group| sizes.get(group.get_ref().as_str()))
-            .unwrap_or(&0);
+        total += group.and_then(|group| sizes.get(group.get_ref().as_str())).unwrap_or(&0);
         if total > limits::MAX_BACKENDS {
             report.push(
                 service.span(),

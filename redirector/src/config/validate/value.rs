@@ -23,11 +23,7 @@ pub(super) fn required<'r, T>(
     report: &mut Report<'_>,
 ) -> Option<&'r Spanned<T>> {
     if field.is_none() && !report.is_damaged(table) {
-        report.push(
-            table.clone(),
-            format!("{owner} has no {key:?}"),
-            format!("write {key} = {example}"),
-        );
+        report.push(table.clone(), format!("{owner} has no {key:?}"), format!("write {key} = {example}"));
     }
     field
 }
@@ -78,10 +74,7 @@ pub(super) fn number<T: TryFrom<i64>>(
         return Some(default);
     };
     let value = *number.get_ref();
-    let within = bounds
-        .contains(&value)
-        .then(|| T::try_from(value).ok())
-        .flatten();
+    let within = bounds.contains(&value).then(|| T::try_from(value).ok()).flatten();
     if within.is_none() {
         report.push(
             number.span(),
@@ -107,11 +100,7 @@ pub(super) fn duration(
         Some(duration) if bounds.contains(&duration) => return Some(duration),
         Some(_) => (
             format!("{key} = {:?} is out of range", text.get_ref()),
-            format!(
-                "write {} to {}",
-                Typed(*bounds.start()),
-                Typed(*bounds.end())
-            ),
+            format!("write {} to {}", Typed(*bounds.start()), Typed(*bounds.end())),
         ),
         None => (
             format!("{key} = {:?} is no duration", text.get_ref()),

@@ -83,12 +83,7 @@ mod tests {
     #[test]
     fn right_ones_are_good() {
         for payload in [&b""[..], b"x", b"PING\r\n", &[0xff; 1459]] {
-            assert_eq!(
-                verify(&frame(payload)),
-                Verdict::Good,
-                "{} bytes",
-                payload.len()
-            );
+            assert_eq!(verify(&frame(payload)), Verdict::Good, "{} bytes", payload.len());
         }
     }
 
@@ -112,14 +107,8 @@ mod tests {
     #[test]
     fn cut_short() {
         let whole = frame(b"PING\r\n");
-        assert_eq!(
-            verify(&whole[..whole.len() - 1]),
-            Verdict::Bad("the IPv4 total length")
-        );
+        assert_eq!(verify(&whole[..whole.len() - 1]), Verdict::Bad("the IPv4 total length"));
         assert_eq!(verify(&whole[..20]), Verdict::Bad("no whole IPv4 header"));
-        assert_eq!(
-            verify(&whole[..10]),
-            Verdict::Bad("shorter than an Ethernet header")
-        );
+        assert_eq!(verify(&whole[..10]), Verdict::Bad("shorter than an Ethernet header"));
     }
 }

@@ -15,8 +15,8 @@ use nix::{
     net::if_::if_nametoindex,
     sys::{
         socket::{
-            AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockType,
-            SockaddrLike as _, bind, recvmsg, setsockopt, socket, sockopt,
+            AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike as _,
+            bind, recvmsg, setsockopt, socket, sockopt,
         },
         time::{TimeSpec, TimeVal},
     },
@@ -45,15 +45,10 @@ pub(super) struct Received {
 impl PacketSocket {
     /// Listens to an interface of the calling thread's network namespace.
     pub(super) fn open(interface: &str) -> Result<Self> {
-        let index = if_nametoindex(interface)
-            .with_context(|| format!("There is no interface {interface}"))?;
+        let index =
+            if_nametoindex(interface).with_context(|| format!("There is no interface {interface}"))?;
         // No protocol yet: the socket would hear every interface until it is bound.
-        let socket = socket(
-            AddressFamily::Packet,
-            SockType::Raw,
-            SockFlag::SOCK_CLOEXEC,
-            None,
-        )?;
+        let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None)?;
         setsockopt(&socket, sockopt::RcvBufForce, &BUFFER_BYTES)?;
         setsockopt(&socket, sockopt::ReceiveTimeout, &PATIENCE)?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
@@ -66,12 +61,8 @@ impl PacketSocket {
     pub(super) fn receive(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
         let mut control = cmsg_space!(TimeSpec, libc::tpacket_auxdata);
         let mut parts = [IoSliceMut::new(buffer)];
-        let message = recvmsg::<LinkAddr>(
-            self.0.as_raw_fd(),
-            &mut parts,
-            Some(&mut control),
-            MsgFlags::empty(),
-        )?;
+        let message =
+            recvmsg::<LinkAddr>(self.0.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty())?;
         let mut received = Received {
             at: SystemTime::now(),
             direction: match message.address.map(|address| address.pkttype()) {
@@ -85,15 +76,12 @@ impl PacketSocket {
             if let ControlMessageOwned::ScmTimestampns(at) = control {
                 received.at = SystemTime::UNIX_EPOCH + Duration::from(at);
             } else if let ControlMessageOwned::Unknown(control) = control
-                && (
-                    control.cmsg_header.cmsg_level,
-                    control.cmsg_header.cmsg_type,
-                ) == (libc::SOL_PACKET, libc::PACKET_AUXDATA)
+                && (control.cmsg_header.cmsg_level, control.cmsg_header.cmsg_type)
+                    == (libc::SOL_PACKET, libc::PACKET_AUXDATA)
                 && let Some(status) = control.data_bytes.first_chunk()
             {
                 // `tp_status` is the first field of `tpacket_auxdata`.
-                received.checksum_open =
-                    u32::from_ne_bytes(*status) & libc::TP_STATUS_CSUMNOTREADY != 0;
+                received.checksum_open = u32::from_ne_bytes(*status) & libc::TP_STATUS_CSUMNOTREADY != 0;
             }
         }
         Ok(received)
@@ -101,10 +89,7 @@ impl PacketSocket {
 
     /// Frames that did not fit into the socket's buffer since the last call.
     pub(super) fn take_drops(&self) -> Result<u32> {
-        let mut stats = libc::tpacket_stats {
-            tp_packets: 0,
-            tp_drops: 0,
-        };
+        let mut stats = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length: libc::socklen_t = size_of_val(&stats).try_into()?;
         // SAFETY: the pointers are to a live value of the given length, of the type that the option
         // fills.
@@ -152,6 +137,5 @@ fn every_protocol(index: u32) -> Result<LinkAddr> {
     };
     let length = size_of_val(&address).try_into()?;
     // SAFETY: the pointer is to a live `sockaddr_ll` of the given length; it is copied.
-    unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(length)) }
-        .context("not a link address")
+    unsafe { LinkAddr::from_raw((&raw const address).cast(), Some(length)) }.context("not a link address")
 }
