@@ -74,8 +74,9 @@ impl Tables for Maps {
     fn ticket(&self, service: u32) -> Option<u64> {
         let ticket = TICKETS.get_ptr_mut(service)?;
         // The target has no compare-and-swap, so `AtomicU64` lacks `fetch_add`; the instruction itself exists since v3.
+        // Not relaxed: LLVM makes of that the addition that fetches nothing, and uses what it was to add as the result.
         // SAFETY: an aligned word of an array map, which lives as long as the program.
-        Some(unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(ticket, 1) })
+        Some(unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::AcqRel }>(ticket, 1) })
     }
 
     #[inline(always)]

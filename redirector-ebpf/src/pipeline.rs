@@ -98,6 +98,9 @@ fn open<P: Packet, T: Tables>(
     service: &Service,
     now: u64,
 ) -> Result<Verdict, Counter> {
+    if segment.ttl <= 1 {
+        return Ok(Verdict::drop(Counter::DropTtl));
+    }
     let (id, backend) = select::backend(tables, service).ok_or(Counter::RefusedNoServer)?;
     if backend.hop.ifindex == 0 {
         // The client sends its SYN again; by then the agent knows the neighbour.

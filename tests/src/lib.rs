@@ -2,4 +2,5 @@
 //! network namespaces, real redis-servers, the agent, and ears on the wire. It needs root, and
 //! cleans up after itself.
 
+pub mod golden;
 pub mod lab;

@@ -83,6 +83,7 @@ fn contains(held: &HostAddress, address: Ipv4Addr) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may fail loudly")]
 mod tests {
     use std::path::Path;
 

@@ -44,7 +44,7 @@ fn render_service(text: &mut String, service: &ServiceStatus) {
             member.reason.clone().unwrap_or_default(),
         ]
     });
-    columns(text, ["server", "standing", "weight", "because"], rows.collect());
+    columns(text, ["server", "standing", "weight", "because"], &rows.collect::<Vec<_>>());
 }
 
 fn render_group(text: &mut String, group: &GroupStatus) {
@@ -57,7 +57,7 @@ fn render_group(text: &mut String, group: &GroupStatus) {
     columns(
         text,
         ["server", "address", "health", "for", "role", "offset", "weight", "state", "answer", "last failure"],
-        rows.collect(),
+        &rows.collect::<Vec<_>>(),
     );
 }
 
@@ -86,9 +86,9 @@ fn server_row(server: &ServerStatus) -> [String; 10] {
 }
 
 /// Left-aligned columns under their titles, two blanks apart.
-fn columns<const N: usize>(text: &mut String, titles: [&str; N], rows: Vec<[String; N]>) {
+fn columns<const N: usize>(text: &mut String, titles: [&str; N], rows: &[[String; N]]) {
     let mut widths = titles.map(|title| title.chars().count());
-    for row in &rows {
+    for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -99,7 +99,7 @@ fn columns<const N: usize>(text: &mut String, titles: [&str; N], rows: Vec<[Stri
         let _ = writeln!(text, "  {}", padded.join("  ").trim_end());
     };
     line(titles);
-    for row in &rows {
+    for row in rows {
         line(std::array::from_fn(|at| row[at].as_str()));
     }
     text.push('\n');
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_lines_have_no_tails() {
         let mut text = String::new();
-        columns(&mut text, ["a", "bb"], vec![["long".into(), String::new()], ["x".into(), "y".into()]]);
+        columns(&mut text, ["a", "bb"], &[["long".into(), String::new()], ["x".into(), "y".into()]]);
         assert_eq!(text, "  a     bb\n  long\n  x     y\n\n");
     }
 

@@ -141,6 +141,7 @@ fn find(steering: &Steering, backend: &str, server: &str) -> Result<crate::agent
 }
 
 #[cfg(test)]
+#[expect(clippy::panic, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 

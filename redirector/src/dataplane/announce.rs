@@ -9,6 +9,11 @@ use super::netlink::Interface;
 
 const BROADCAST: [u8; 6] = [0xff; 6];
 
+#[expect(clippy::cast_possible_truncation, reason = "small constants of the platform")]
+const FAMILY: libc::sa_family_t = libc::AF_PACKET as libc::sa_family_t;
+#[expect(clippy::cast_possible_truncation, reason = "the size of a small struct")]
+const LENGTH: libc::socklen_t = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+
 /// Broadcasts an ARP announcement (RFC 5227 §2.3) for `address` from `interface`.
 pub fn announce(interface: &Interface, address: Ipv4Addr) -> io::Result<()> {
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
@@ -35,15 +40,16 @@ fn link_layer(index: u32) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: the storage is large enough for every address family, and zero is a valid `sockaddr_ll`.
     let address: &mut libc::sockaddr_ll = unsafe { storage.view_as() };
-    address.sll_family = libc::AF_PACKET as libc::sa_family_t;
+    address.sll_family = FAMILY;
     address.sll_ifindex = index.cast_signed();
     address.sll_halen = 6;
     address.sll_addr[..6].copy_from_slice(&BROADCAST);
     // SAFETY: just filled in as a `sockaddr_ll`.
-    unsafe { SockAddr::new(storage, size_of::<libc::sockaddr_ll>() as libc::socklen_t) }
+    unsafe { SockAddr::new(storage, LENGTH) }
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 

@@ -8,6 +8,7 @@ use aya::{
         ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode,
         links::{FdLink, PinnedLink},
         tc,
+        xdp::XdpError,
     },
     sys::SyscallError,
     util::KernelVersion,
@@ -158,10 +159,11 @@ fn failed(interface: &Interface) -> impl FnOnce(ProgramError) -> DataplaneError 
 }
 
 fn errno(error: &ProgramError) -> Option<i32> {
-    use aya::programs::xdp::XdpError;
-    match error {
-        ProgramError::SyscallError(SyscallError { io_error, .. }) => io_error.raw_os_error(),
-        ProgramError::XdpError(XdpError::NetlinkError(error)) => error.raw_os_error(),
-        _ => None,
+    if let ProgramError::SyscallError(SyscallError { io_error, .. }) = error {
+        return io_error.raw_os_error();
     }
+    if let ProgramError::XdpError(XdpError::NetlinkError(error)) = error {
+        return error.raw_os_error();
+    }
+    None
 }

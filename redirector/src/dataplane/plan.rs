@@ -275,3 +275,8 @@ impl Planner {
             .ok_or(PlanError::TooManyBackends)
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+#[expect(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
+mod tests;

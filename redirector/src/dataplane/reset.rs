@@ -80,6 +80,7 @@ fn datagram(rst: &Rst) -> io::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 mod tests {
     use std::net::Ipv4Addr;
 

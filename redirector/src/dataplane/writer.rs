@@ -32,8 +32,9 @@ pub struct Dataplane {
     hooks: Vec<Hook>,
     adopted: bool,
     sender: Sender,
+    // Held, not used: the programs' handles, and the lock on the pins.
     _ebpf: Ebpf,
-    pins: Pins,
+    _pins: Pins,
 }
 
 /// What a pass over the flow table has done.
@@ -70,7 +71,7 @@ impl Dataplane {
             .map_err(|source| DataplaneError::Os { what: "cannot open a raw socket", source })?;
         let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
         let ports = Ports { first, count: last.saturating_sub(first).saturating_add(1) };
-        Ok(Self { maps, applied, ports, hooks, adopted, sender, _ebpf: ebpf, pins })
+        Ok(Self { maps, applied, ports, hooks, adopted, sender, _ebpf: ebpf, _pins: pins })
     }
 
     /// Whether an earlier agent's answer was found in the maps.
