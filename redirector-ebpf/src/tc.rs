@@ -6,6 +6,8 @@ use aya_ebpf::{
     macros::classifier,
     programs::TcContext,
 };
+use aya_log_ebpf::error;
+use redirector_common::Counter;
 use redirector_ebpf::{
     Packet,
     checksum::Delta,
@@ -23,7 +25,11 @@ pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     let mut frame = Frame(ctx);
     frame.pull();
-    match pipeline::run(&mut frame, &Maps, now).action {
+    let verdict = pipeline::run(&mut frame, &Maps, now);
+    if verdict.counter == Counter::DropInternal {
+        error!(&frame.0, "the tables contradict each other, or a packet could not be changed; it was dropped");
+    }
+    match verdict.action {
         Action::Pass => TC_ACT_OK,
         Action::Drop => TC_ACT_SHOT,
         // SAFETY: any interface index is allowed.

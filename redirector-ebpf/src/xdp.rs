@@ -6,6 +6,8 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
+use aya_log_ebpf::error;
+use redirector_common::Counter;
 use redirector_ebpf::{
     Packet,
     checksum::Delta,
@@ -20,7 +22,12 @@ use crate::maps::Maps;
 pub(crate) fn redirector_xdp(ctx: XdpContext) -> u32 {
     // SAFETY: takes no arguments.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
-    match pipeline::run(&mut Frame(ctx), &Maps, now).action {
+    let mut frame = Frame(ctx);
+    let verdict = pipeline::run(&mut frame, &Maps, now);
+    if verdict.counter == Counter::DropInternal {
+        error!(&frame.0, "the tables contradict each other, or a packet could not be changed; it was dropped");
+    }
+    match verdict.action {
         Action::Pass => XDP_PASS,
         Action::Drop => XDP_DROP,
         // Redirection even to the interface it came from: it works where XDP_TX does not, on veth without a peer program.

@@ -5,7 +5,7 @@ mod table;
 
 use std::{
     error::Error as _,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
 };
@@ -72,7 +72,12 @@ fn execute(command: Command) -> Result {
 fn steer(path: &Path) -> Result {
     let config = load(path)?;
     let filter = EnvFilter::try_from_env("REDIRECTOR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
     runtime()?.block_on(agent::run(config)).map_err(|error| Failure(Exit::Failed, sentence(&error)))
 }
 

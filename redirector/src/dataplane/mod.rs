@@ -6,6 +6,7 @@ mod announce;
 mod attach;
 mod batch;
 mod error;
+mod kernel_log;
 mod maps;
 mod netlink;
 mod pins;

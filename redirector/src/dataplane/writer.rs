@@ -8,6 +8,7 @@ use redirector_common::{Counter, names};
 use super::{
     attach::{self, Hook},
     error::{DataplaneError, Result},
+    kernel_log,
     maps::{self, Maps},
     netlink::Interface,
     pins::Pins,
@@ -64,6 +65,7 @@ impl Dataplane {
             .map_max_entries(names::FLOWS, gateway.max_flows * 2)
             .load(OBJECT)?;
         let hooks = attach::attach(&mut ebpf, &pins, interfaces, gateway.attach)?;
+        kernel_log::follow(&mut ebpf);
         let maps = Maps::take(&mut ebpf)?;
         let applied = maps.applied()?;
         maps::wait_for_readers();
