@@ -27,7 +27,10 @@ pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
     frame.pull();
     let verdict = pipeline::run(&mut frame, &Maps, now);
     if verdict.counter == Counter::DropInternal {
-        error!(&frame.0, "the tables contradict each other, or a packet could not be changed; it was dropped");
+        error!(
+            &frame.0,
+            "the tables contradict each other, or a packet could not be changed; it was dropped"
+        );
     }
     match verdict.action {
         Action::Pass => TC_ACT_OK,

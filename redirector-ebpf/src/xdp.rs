@@ -25,7 +25,10 @@ pub(crate) fn redirector_xdp(ctx: XdpContext) -> u32 {
     let mut frame = Frame(ctx);
     let verdict = pipeline::run(&mut frame, &Maps, now);
     if verdict.counter == Counter::DropInternal {
-        error!(&frame.0, "the tables contradict each other, or a packet could not be changed; it was dropped");
+        error!(
+            &frame.0,
+            "the tables contradict each other, or a packet could not be changed; it was dropped"
+        );
     }
     match verdict.action {
         Action::Pass => XDP_PASS,

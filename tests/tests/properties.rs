@@ -35,7 +35,11 @@ fn segment() -> impl Strategy<Value = Tcp> {
     (flags, any::<[u32; 2]>(), 2..=255u8, any::<u16>(), options, payload).prop_map(
         |(flags, [seq, ack], ttl, window, options, payload)| Tcp {
             window,
-            ..Tcp::from_client(PORT, MASTER, flags).numbers(seq, ack).ttl(ttl).options(&options).payload(&payload)
+            ..Tcp::from_client(PORT, MASTER, flags)
+                .numbers(seq, ack)
+                .ttl(ttl)
+                .options(&options)
+                .payload(&payload)
         },
     )
 }

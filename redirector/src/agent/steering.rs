@@ -277,3 +277,8 @@ fn v4(address: SocketAddr) -> Option<SocketAddrV4> {
         SocketAddr::V6(_) => None,
     }
 }
+
+#[cfg(test)]
+#[path = "steering_tests.rs"]
+#[expect(clippy::expect_used, reason = "a test may fail loudly")]
+mod tests;

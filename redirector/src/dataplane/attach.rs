@@ -42,7 +42,12 @@ impl Hook {
 
 /// Attaches to every interface and gives the hook that each one got. Links of interfaces or hooks that are no longer
 /// wanted are removed last, so that there is no moment without a program.
-pub(super) fn attach(ebpf: &mut Ebpf, pins: &Pins, interfaces: &[Interface], wanted: Attach) -> Result<Vec<Hook>> {
+pub(super) fn attach(
+    ebpf: &mut Ebpf,
+    pins: &Pins,
+    interfaces: &[Interface],
+    wanted: Attach,
+) -> Result<Vec<Hook>> {
     load(ebpf)?;
     let hooks = interfaces
         .iter()
@@ -80,9 +85,10 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Resul
     let pin = pins.link(hook.name(), &interface.name);
     if let Some(link) = pinned(&pin) {
         if let Ok(link) = link.try_into()
-            && program.attach_to_link(link).is_ok() {
-                return Ok(hook);
-            }
+            && program.attach_to_link(link).is_ok()
+        {
+            return Ok(hook);
+        }
         // Its interface has gone and come back: the link is an empty shell.
         let _ = fs::remove_file(&pin);
     }
@@ -107,9 +113,10 @@ fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Hook> {
     let pin = pins.link(Hook::Tc.name(), &interface.name);
     if let Some(link) = pinned(&pin) {
         if let Ok(link) = link.try_into()
-            && program.attach_to_link(link).is_ok() {
-                return Ok(Hook::Tc);
-            }
+            && program.attach_to_link(link).is_ok()
+        {
+            return Ok(Hook::Tc);
+        }
         let _ = fs::remove_file(&pin);
     }
     // TCX where the kernel has it (6.6), else a classifier of the clsact qdisc, which stays without a pin.

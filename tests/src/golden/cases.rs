@@ -94,45 +94,75 @@ pub fn all() -> Vec<Case> {
 
 fn flows() -> Vec<Case> {
     vec![
-        case("a connection: handshake, a command, its answer", 2, after_handshake(vec![
-            forth(&client(PSH | ACK).numbers(1001, 5001).payload(b"*1\r\n$4\r\nPING\r\n")),
-            back(&server(PSH | ACK).numbers(5001, 1015).payload(b"+PONG\r\n")),
-        ])),
-        case("options of a SYN are carried through", 2, vec![opens(
-            &client(SYN).options(&[2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7]),
-            FIRST_PORT,
-            R1,
-        )]),
-        case("an odd number of bytes, and a large segment", 2, after_handshake(vec![
-            forth(&client(ACK).numbers(1001, 5001).payload(b"x")),
-            forth(&client(ACK).numbers(1002, 5001).payload(&[0xa5; 1447])),
-        ])),
-        case("a SYN sent again follows its flow", 2, vec![opens(&client(SYN), FIRST_PORT, R1), forth(&client(SYN))]),
-        case("replicas take turns by their slots", 6, vec![
-            opens(&Tcp::from_client(PORT, REPLICAS, SYN), FIRST_PORT, R2),
-            opens(&Tcp::from_client(PORT + 1, REPLICAS, SYN), FIRST_PORT, R3),
-            Step::Change(|world| world.backends[1].first_port += 1),
-            opens(&Tcp::from_client(PORT + 2, REPLICAS, SYN), FIRST_PORT + 1, R2),
-        ]),
-        case("a server's RST reaches the client", 2, after_handshake(vec![back(&server(RST | ACK).numbers(5001, 1001))])),
+        case(
+            "a connection: handshake, a command, its answer",
+            2,
+            after_handshake(vec![
+                forth(&client(PSH | ACK).numbers(1001, 5001).payload(b"*1\r\n$4\r\nPING\r\n")),
+                back(&server(PSH | ACK).numbers(5001, 1015).payload(b"+PONG\r\n")),
+            ]),
+        ),
+        case(
+            "options of a SYN are carried through",
+            2,
+            vec![opens(
+                &client(SYN).options(&[2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7]),
+                FIRST_PORT,
+                R1,
+            )],
+        ),
+        case(
+            "an odd number of bytes, and a large segment",
+            2,
+            after_handshake(vec![
+                forth(&client(ACK).numbers(1001, 5001).payload(b"x")),
+                forth(&client(ACK).numbers(1002, 5001).payload(&[0xa5; 1447])),
+            ]),
+        ),
+        case(
+            "a SYN sent again follows its flow",
+            2,
+            vec![opens(&client(SYN), FIRST_PORT, R1), forth(&client(SYN))],
+        ),
+        case(
+            "replicas take turns by their slots",
+            6,
+            vec![
+                opens(&Tcp::from_client(PORT, REPLICAS, SYN), FIRST_PORT, R2),
+                opens(&Tcp::from_client(PORT + 1, REPLICAS, SYN), FIRST_PORT, R3),
+                Step::Change(|world| world.backends[1].first_port += 1),
+                opens(&Tcp::from_client(PORT + 2, REPLICAS, SYN), FIRST_PORT + 1, R2),
+            ],
+        ),
+        case(
+            "a server's RST reaches the client",
+            2,
+            after_handshake(vec![back(&server(RST | ACK).numbers(5001, 1001))]),
+        ),
         case("a segment that was damaged on its way stays recognisably so", 2, {
             let mut broken = client(SYN).frame();
             broken[48] ^= 0xff;
             let mut out = client(SYN).to_server(FIRST_PORT, R1).frame();
             out[48] ^= 0xff;
-            vec![Step::Send(broken, Expect {
-                class: Class::Transmit,
-                counters: vec![Counter::ToServer, Counter::FlowCreated],
-                out: Out::Frame(out),
-            })]
+            vec![Step::Send(
+                broken,
+                Expect {
+                    class: Class::Transmit,
+                    counters: vec![Counter::ToServer, Counter::FlowCreated],
+                    out: Out::Frame(out),
+                },
+            )]
         }),
         case("a frame longer than its datagram keeps its padding", 2, {
             let pad = |tcp: &Tcp| [tcp.frame(), vec![0xee; 6]].concat();
-            vec![Step::Send(pad(&client(SYN)), Expect {
-                class: Class::Transmit,
-                counters: vec![Counter::ToServer, Counter::FlowCreated],
-                out: Out::Frame(pad(&client(SYN).to_server(FIRST_PORT, R1))),
-            })]
+            vec![Step::Send(
+                pad(&client(SYN)),
+                Expect {
+                    class: Class::Transmit,
+                    counters: vec![Counter::ToServer, Counter::FlowCreated],
+                    out: Out::Frame(pad(&client(SYN).to_server(FIRST_PORT, R1))),
+                },
+            )]
         }),
     ]
 }
@@ -146,15 +176,24 @@ fn refusals() -> Vec<Case> {
             let syn = syn(EMPTY).payload(b"early");
             vec![send(&syn, leaves(&syn.refused(0, 1006, RST | ACK), &[Counter::RefusedNoServer]))]
         }),
-        case("a slot of another service serves nobody", 0, vec![refused(&syn(CONFUSED), Counter::RefusedNoServer)]),
-        case("the neighbour is not known yet: the client will ask again", 0, vec![send(
-            &syn(UNRESOLVED),
-            drops(Counter::DropNoNeighbour),
-        )]),
-        case("every source port is taken", 2, vec![
-            opens(&client(SYN), FIRST_PORT, R1),
-            refused(&Tcp::from_client(PORT + 1, MASTER, SYN), Counter::RefusedNoPort),
-        ]),
+        case(
+            "a slot of another service serves nobody",
+            0,
+            vec![refused(&syn(CONFUSED), Counter::RefusedNoServer)],
+        ),
+        case(
+            "the neighbour is not known yet: the client will ask again",
+            0,
+            vec![send(&syn(UNRESOLVED), drops(Counter::DropNoNeighbour))],
+        ),
+        case(
+            "every source port is taken",
+            2,
+            vec![
+                opens(&client(SYN), FIRST_PORT, R1),
+                refused(&Tcp::from_client(PORT + 1, MASTER, SYN), Counter::RefusedNoPort),
+            ],
+        ),
         case("a segment of no flow is reset", 0, {
             let ack = client(ACK).numbers(77, 88).payload(b"late");
             vec![send(&ack, leaves(&ack.refused(88, 0, RST), &[Counter::ResetNoFlow]))]
@@ -165,10 +204,11 @@ fn refusals() -> Vec<Case> {
         }),
         case("a RST is never answered", 0, vec![send(&client(RST).numbers(5, 0), drops(Counter::DropReset))]),
         case("the last hop ends here", 0, vec![send(&client(SYN).ttl(1), drops(Counter::DropTtl))]),
-        case("the last hop of a flow ends here", 2, after_handshake(vec![send(
-            &client(ACK).numbers(1001, 5001).ttl(1),
-            drops(Counter::DropTtl),
-        )])),
+        case(
+            "the last hop of a flow ends here",
+            2,
+            after_handshake(vec![send(&client(ACK).numbers(1001, 5001).ttl(1), drops(Counter::DropTtl))]),
+        ),
     ]
 }
 
@@ -176,36 +216,60 @@ fn fences() -> Vec<Case> {
     let data = client(PSH | ACK).numbers(1001, 5001).payload(b"SET x 1");
     let answer = server(PSH | ACK).numbers(5001, 1001).payload(b"+OK");
     vec![
-        case("a fenced flow is reset at both ends", 2, after_handshake(vec![
-            Step::Change(fence_r1),
-            send(&data, leaves(&data.refused(5001, 0, RST), &[Counter::ResetFenced])),
-            send(&answer, leaves(&answer.refused(1001, 0, RST), &[Counter::ResetFenced])),
-        ])),
-        case("a challenge ACK of a fenced flow is answered, too", 2, after_handshake(vec![Step::Change(fence_r1), {
-            let challenge = server(ACK).numbers(5001, 1337);
-            send(&challenge, leaves(&challenge.refused(1337, 0, RST), &[Counter::ResetFenced]))
-        }])),
-        case("a RST of a fenced flow goes nowhere", 2, after_handshake(vec![
-            Step::Change(fence_r1),
-            send(&client(RST).numbers(1001, 0), drops(Counter::DropReset)),
-        ])),
-        case("a SYN sent again after the fence is refused", 2, vec![
-            opens(&client(SYN), FIRST_PORT, R1),
-            Step::Change(fence_r1),
-            send(&client(SYN), leaves(&client(SYN).refused(0, 1001, RST | ACK), &[Counter::ResetFenced])),
-        ]),
-        case("a new flow after the switch goes to the new master", 4, after_handshake(vec![
-            Step::Change(|world| {
-                world.backends[1].owner = 1;
-                world.fail_over(0, 0, vec![1]);
-            }),
-            opens(&Tcp::from_client(PORT + 1, MASTER, SYN), FIRST_PORT, R2),
-        ])),
-        case("a fence of one service leaves the other alone", 4, after_handshake(vec![
-            opens(&Tcp::from_client(PORT, REPLICAS, SYN), FIRST_PORT, R2),
-            Step::Change(|world| world.fail_over(1, 1, vec![2])),
-            forth(&data),
-        ])),
+        case(
+            "a fenced flow is reset at both ends",
+            2,
+            after_handshake(vec![
+                Step::Change(fence_r1),
+                send(&data, leaves(&data.refused(5001, 0, RST), &[Counter::ResetFenced])),
+                send(&answer, leaves(&answer.refused(1001, 0, RST), &[Counter::ResetFenced])),
+            ]),
+        ),
+        case(
+            "a challenge ACK of a fenced flow is answered, too",
+            2,
+            after_handshake(vec![Step::Change(fence_r1), {
+                let challenge = server(ACK).numbers(5001, 1337);
+                send(&challenge, leaves(&challenge.refused(1337, 0, RST), &[Counter::ResetFenced]))
+            }]),
+        ),
+        case(
+            "a RST of a fenced flow goes nowhere",
+            2,
+            after_handshake(vec![
+                Step::Change(fence_r1),
+                send(&client(RST).numbers(1001, 0), drops(Counter::DropReset)),
+            ]),
+        ),
+        case(
+            "a SYN sent again after the fence is refused",
+            2,
+            vec![
+                opens(&client(SYN), FIRST_PORT, R1),
+                Step::Change(fence_r1),
+                send(&client(SYN), leaves(&client(SYN).refused(0, 1001, RST | ACK), &[Counter::ResetFenced])),
+            ],
+        ),
+        case(
+            "a new flow after the switch goes to the new master",
+            4,
+            after_handshake(vec![
+                Step::Change(|world| {
+                    world.backends[1].owner = 1;
+                    world.fail_over(0, 0, vec![1]);
+                }),
+                opens(&Tcp::from_client(PORT + 1, MASTER, SYN), FIRST_PORT, R2),
+            ]),
+        ),
+        case(
+            "a fence of one service leaves the other alone",
+            4,
+            after_handshake(vec![
+                opens(&Tcp::from_client(PORT, REPLICAS, SYN), FIRST_PORT, R2),
+                Step::Change(|world| world.fail_over(1, 1, vec![2])),
+                forth(&data),
+            ]),
+        ),
     ]
 }
 
@@ -220,15 +284,27 @@ fn reuse() -> Vec<Case> {
             let other = Tcp::from_client(PORT + 7, MASTER, SYN);
             closed().into_iter().chain([opens(&other, FIRST_PORT, R1)]).collect()
         }),
-        case("a reset connection's port is used again", 2, after_handshake(vec![
-            forth(&client(RST).numbers(1001, 0)),
-            opens(&client(SYN).numbers(900_000, 0), FIRST_PORT, R1),
-        ])),
-        case("a live connection's port is not", 2, after_handshake(vec![forth(&client(SYN).numbers(900_000, 0))])),
-        case("a half-closed connection's port is not", 2, after_handshake(vec![
-            forth(&client(FIN | ACK).numbers(1001, 5001)),
-            forth(&client(SYN).numbers(900_000, 0)),
-        ])),
+        case(
+            "a reset connection's port is used again",
+            2,
+            after_handshake(vec![
+                forth(&client(RST).numbers(1001, 0)),
+                opens(&client(SYN).numbers(900_000, 0), FIRST_PORT, R1),
+            ]),
+        ),
+        case(
+            "a live connection's port is not",
+            2,
+            after_handshake(vec![forth(&client(SYN).numbers(900_000, 0))]),
+        ),
+        case(
+            "a half-closed connection's port is not",
+            2,
+            after_handshake(vec![
+                forth(&client(FIN | ACK).numbers(1001, 5001)),
+                forth(&client(SYN).numbers(900_000, 0)),
+            ]),
+        ),
     ]
 }
 
@@ -236,7 +312,11 @@ fn untouched() -> Vec<Case> {
     let syn = client(SYN);
     let raw = |name, frame, counter| case(name, 0, vec![Step::Send(frame, passes(counter))]);
     vec![
-        raw("another port of the virtual address", Tcp::from_client(PORT, 22, SYN).frame(), Counter::PassNotOurs),
+        raw(
+            "another port of the virtual address",
+            Tcp::from_client(PORT, 22, SYN).frame(),
+            Counter::PassNotOurs,
+        ),
         raw("a server's segment of no flow", server(ACK).frame(), Counter::PassNotOurs),
         raw("ARP", patched(&syn, &[(12, 0x08), (13, 0x06)]), Counter::PassNotIp),
         raw("IPv6", patched(&syn, &[(12, 0x86), (13, 0xdd)]), Counter::PassNotIp),

@@ -165,9 +165,8 @@ pub fn verify(frame: &[u8]) -> Result<(), String> {
         return Err("IPv4 checksum".into());
     }
     let Some(etherparse::TransportSlice::Tcp(tcp)) = packet.transport else { return Err("not TCP".into()) };
-    let expected = tcp
-        .calc_checksum_ipv4(header.source, header.destination)
-        .map_err(|error| error.to_string())?;
+    let expected =
+        tcp.calc_checksum_ipv4(header.source, header.destination).map_err(|error| error.to_string())?;
     if expected != tcp.checksum() {
         return Err("TCP checksum".into());
     }

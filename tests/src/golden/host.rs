@@ -129,10 +129,8 @@ pub struct Host {
 
 impl Executor for Host {
     fn reset(&mut self, world: &World) {
-        self.tables = HostTables {
-            counters: RefCell::new(vec![0; Counter::COUNT as usize]),
-            ..HostTables::default()
-        };
+        self.tables =
+            HostTables { counters: RefCell::new(vec![0; Counter::COUNT as usize]), ..HostTables::default() };
         self.update(world);
     }
 

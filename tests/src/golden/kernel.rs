@@ -40,7 +40,8 @@ pub fn object() -> Vec<u8> {
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/redirector.bpf.o")),
         PathBuf::from,
     );
-    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; `cargo xtask build` makes it", path.display()))
+    fs::read(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; `cargo xtask build` makes it", path.display()))
 }
 
 impl Kernel {
@@ -151,7 +152,9 @@ impl Executor for Kernel {
     fn counters(&self) -> Vec<u64> {
         let counters: PerCpuArray<_, u64> =
             PerCpuArray::try_from(self.ebpf.map(names::COUNTERS).expect("it is there")).expect("counters");
-        (0..Counter::COUNT).map(|index| counters.get(&index, 0).expect("within the array").iter().sum()).collect()
+        (0..Counter::COUNT)
+            .map(|index| counters.get(&index, 0).expect("within the array").iter().sum())
+            .collect()
     }
 
     fn flows(&self) -> BTreeMap<FlowKey, Flow> {
