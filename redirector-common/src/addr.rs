@@ -63,6 +63,7 @@ impl fmt::Debug for Addr {
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 

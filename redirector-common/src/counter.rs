@@ -60,6 +60,7 @@ counters! {
 
 impl Counter {
     /// How many there are.
+    #[expect(clippy::cast_possible_truncation, reason = "a few dozen at most")]
     pub const COUNT: u32 = Self::ALL.len() as u32;
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 #![feature(core_intrinsics)]
 #![expect(internal_features, reason = "the only way to an atomic fetch-and-add on this target")]
 
+mod direct;
 mod maps;
 mod tc;
 mod xdp;

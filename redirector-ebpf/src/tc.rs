@@ -11,13 +11,13 @@ use redirector_common::Counter;
 use redirector_ebpf::{
     Packet,
     checksum::Delta,
-    packet::{Even, OutOfBounds, Wire},
+    packet::{OutOfBounds, Wire},
     parse::offset,
     pipeline,
     verdict::Action,
 };
 
-use crate::maps::Maps;
+use crate::{direct::Direct, maps::Maps};
 
 #[classifier]
 pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
@@ -51,12 +51,17 @@ impl Frame {
             let _ = self.0.pull_data(offset::END as u32);
         }
     }
+}
 
-    /// A pointer to `T` at `offset`, if the frame holds one there.
+impl Direct for Frame {
     #[inline(always)]
-    fn at<T: Wire>(&self, offset: usize) -> Result<*mut Even<T>, OutOfBounds> {
-        let start = self.0.data() + offset;
-        if start + size_of::<T>() > self.0.data_end() { Err(OutOfBounds) } else { Ok(start as *mut Even<T>) }
+    fn data(&self) -> usize {
+        self.0.data()
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.0.data_end()
     }
 }
 
@@ -74,14 +79,12 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn read<T: Wire>(&self, offset: usize) -> Result<T, OutOfBounds> {
-        // SAFETY: within bounds, and any bytes are a `T`.
-        self.at(offset).map(|pointer| unsafe { (*pointer).0 })
+        self.get(offset)
     }
 
     #[inline(always)]
     fn write<T: Wire>(&mut self, offset: usize, value: T) -> Result<(), OutOfBounds> {
-        // SAFETY: within bounds.
-        self.at(offset).map(|pointer| unsafe { *pointer = Even(value) })
+        self.put(offset, value)
     }
 
     #[inline(always)]

@@ -11,12 +11,12 @@ use redirector_common::Counter;
 use redirector_ebpf::{
     Packet,
     checksum::Delta,
-    packet::{Even, OutOfBounds, Wire},
+    packet::{OutOfBounds, Wire},
     pipeline,
     verdict::Action,
 };
 
-use crate::maps::Maps;
+use crate::{direct::Direct, maps::Maps};
 
 #[xdp]
 pub(crate) fn redirector_xdp(ctx: XdpContext) -> u32 {
@@ -41,12 +41,15 @@ pub(crate) fn redirector_xdp(ctx: XdpContext) -> u32 {
 
 struct Frame(XdpContext);
 
-impl Frame {
-    /// A pointer to `T` at `offset`, if the frame holds one there.
+impl Direct for Frame {
     #[inline(always)]
-    fn at<T: Wire>(&self, offset: usize) -> Result<*mut Even<T>, OutOfBounds> {
-        let start = self.0.data() + offset;
-        if start + size_of::<T>() > self.0.data_end() { Err(OutOfBounds) } else { Ok(start as *mut Even<T>) }
+    fn data(&self) -> usize {
+        self.0.data()
+    }
+
+    #[inline(always)]
+    fn data_end(&self) -> usize {
+        self.0.data_end()
     }
 }
 
@@ -64,14 +67,12 @@ impl Packet for Frame {
 
     #[inline(always)]
     fn read<T: Wire>(&self, offset: usize) -> Result<T, OutOfBounds> {
-        // SAFETY: within bounds, and any bytes are a `T`.
-        self.at(offset).map(|pointer| unsafe { (*pointer).0 })
+        self.get(offset)
     }
 
     #[inline(always)]
     fn write<T: Wire>(&mut self, offset: usize, value: T) -> Result<(), OutOfBounds> {
-        // SAFETY: within bounds.
-        self.at(offset).map(|pointer| unsafe { *pointer = Even(value) })
+        self.put(offset, value)
     }
 
     #[inline(always)]

@@ -1,5 +1,7 @@
 //! What holds for every packet, not only for those of the table.
 
+#![expect(clippy::expect_used, reason = "a test may fail loudly")]
+
 use proptest::prelude::*;
 use redirector_tests::golden::{
     Class, Executor, Host, World,

@@ -9,7 +9,9 @@ use tracing::warn;
 pub(super) fn follow(ebpf: &mut Ebpf) {
     let logger = EbpfLogger::init(ebpf).map_err(|error| error.to_string());
     let logger = logger.and_then(|logger| {
-        AsyncFd::with_interest(logger, Interest::READABLE).map_err(|error| error.to_string())
+        // SAFETY: the logger owns its ring buffer, and with it the descriptor, until both are dropped together.
+        unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) }
+            .map_err(|error| error.to_string())
     });
     match logger {
         Ok(mut logger) => {

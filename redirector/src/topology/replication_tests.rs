@@ -26,7 +26,6 @@ fn replica() -> Replication {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "the replies are data")]
 fn info_of_the_servers_we_know() {
     let redis_master = format!(
         "# Replication\r\nrole:master\r\nconnected_slaves:2\r\n\

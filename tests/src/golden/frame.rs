@@ -1,6 +1,6 @@
 //! Frames for the table, built by a library that knows nothing of the datapath, checksums from scratch.
 
-use std::net::Ipv4Addr;
+use std::{fmt::Write as _, net::Ipv4Addr};
 
 use etherparse::{PacketBuilder, PacketHeaders, SlicedPacket, TcpHeader};
 
@@ -149,7 +149,11 @@ impl Tcp {
 
 /// A frame as a failed assertion should show it: what it says, then its bytes.
 pub fn show(frame: &[u8]) -> String {
-    let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in frame {
+        // Writing to a String cannot fail.
+        let _ = write!(hex, "{byte:02x}");
+    }
     match PacketHeaders::from_ethernet_slice(frame) {
         Ok(packet) => format!("{:?}\n{:?}\n{hex}", packet.net, packet.transport),
         Err(error) => format!("{error}\n{hex}"),

@@ -64,6 +64,7 @@ impl Packet for HostPacket {
 pub struct HostTables {
     flows: RefCell<HashMap<FlowKey, Box<UnsafeCell<Flow>>>>,
     /// What was removed while somebody may still look at it, as the kernel keeps it until the program has ended.
+    #[expect(clippy::vec_box, reason = "somebody holds a pointer to what is in the box")]
     removed: RefCell<Vec<Box<UnsafeCell<Flow>>>>,
     services: HashMap<ServiceKey, Service>,
     slots: HashMap<u32, u32>,

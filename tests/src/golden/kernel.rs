@@ -35,7 +35,7 @@ impl fmt::Debug for Kernel {
 }
 
 /// The object that the agent carries, where the build has left it.
-pub fn object() -> Vec<u8> {
+fn object() -> Vec<u8> {
     let path = env::var_os("REDIRECTOR_BPF").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/redirector.bpf.o")),
         PathBuf::from,

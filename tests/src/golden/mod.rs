@@ -1,6 +1,13 @@
 //! One table of packets, two executors: the pure pipeline on this host, and the loaded bytecode through
 //! `BPF_PROG_TEST_RUN` at both hooks. What is tested is what is loaded.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test harness: it panics where it stands, so that the stack trace survives"
+)]
+
 pub mod cases;
 pub mod frame;
 mod host;
