@@ -2,6 +2,12 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "helpers speak of lengths and verdicts in other widths than Rust does"
+)]
 #![expect(internal_features, reason = "the only way to an atomic fetch-and-add on this target")]
 
 mod direct;
