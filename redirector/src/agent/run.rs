@@ -16,7 +16,7 @@ use super::{AgentError, Steering, addresses, preflight};
 use crate::{
     config::Config,
     control::{self, Request, Status},
-    dataplane::{Dataplane, Netlink, Timeouts, plan::Op},
+    dataplane::{Dataplane, Netlink, Settling, Timeouts, plan::Op, wait_for_readers},
     health::{Controls, Observation, Pace, Target, probe},
 };
 
@@ -48,6 +48,8 @@ struct Agent {
     probes: Vec<Probes>,
     observations: mpsc::Receiver<Observation>,
     requests: mpsc::Receiver<Request>,
+    settling: mpsc::UnboundedSender<Settling>,
+    settled: mpsc::UnboundedReceiver<Settling>,
     started: Instant,
     _socket: control::Socket,
 }
@@ -73,6 +75,7 @@ impl Agent {
             info!("adopted the flows and the answer of an earlier agent");
         }
 
+        let (settling, settled) = mpsc::unbounded_channel();
         let (observation_sender, observations) = mpsc::channel(QUEUE);
         let probes = config
             .groups
@@ -88,6 +91,8 @@ impl Agent {
             probes,
             observations,
             requests,
+            settling,
+            settled,
             started: Instant::now(),
             _socket: socket,
         };
@@ -111,6 +116,7 @@ impl Agent {
                 _ = interrupt.recv() => break,
                 Some(observation) = self.observations.recv() => self.observe(observation),
                 Some(request) = self.requests.recv() => self.answer(request),
+                Some(settling) = self.settled.recv() => self.settled(&settling),
                 _ = paths.tick() => {
                     if paths_read.elapsed() >= PATHS_INTERVAL || self.steering.misses_path() {
                         paths_read = Instant::now();
@@ -174,8 +180,28 @@ impl Agent {
                         info!(service = %self.steering.service_at(key), epoch = service.epoch, "switched");
                     }
                 }
+                if !ops.is_empty() {
+                    self.settle();
+                }
             }
             Err(error) => error!(%error, "the datapath was not brought up to date"),
+        }
+    }
+
+    /// Waits for the readers of the old answer elsewhere: it takes some ten milliseconds, and the next answer may be due.
+    fn settle(&self) {
+        let settling = self.dataplane.settling();
+        let done = self.settling.clone();
+        tokio::task::spawn_blocking(move || {
+            wait_for_readers();
+            // The agent may have stopped meanwhile.
+            let _ = done.send(settling);
+        });
+    }
+
+    fn settled(&mut self, settling: &Settling) {
+        if let Err(error) = self.dataplane.settled(settling) {
+            error!(%error, "flows made during the switch were not cut; the datapath answers them");
         }
     }
 

@@ -107,7 +107,7 @@ impl Maps {
 
 /// Waits until every program run that started before has ended: they run under RCU, and this membarrier is
 /// `synchronize_rcu` (kernel/sched/membarrier.c). Takes some ten milliseconds, so it belongs behind a switch, not before it.
-pub(super) fn wait_for_readers() {
+pub fn wait_for_readers() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: no pointers. Where the call is not allowed the banks still take turns, which leaves a packet at least the
     // time between two switches to read its slot.

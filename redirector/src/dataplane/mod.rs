@@ -4,6 +4,7 @@
 
 mod announce;
 mod attach;
+mod banks;
 mod batch;
 mod error;
 mod kernel_log;
@@ -18,7 +19,9 @@ mod writer;
 
 pub use announce::announce;
 pub use attach::Hook;
+pub use banks::Settling;
 pub use error::DataplaneError;
+pub use maps::wait_for_readers;
 pub use netlink::{HostAddress, Interface, Netlink};
 pub use pins::remove as remove_pins;
 pub use sweep::Timeouts;

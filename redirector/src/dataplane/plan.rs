@@ -192,9 +192,13 @@ impl Planner {
             return Ok(());
         }
 
-        let bank = 1 - entry.service.bank.min(1);
         let length = u32::try_from(slots.len()).unwrap_or(limits::SLOTS).min(limits::SLOTS);
-        self.prepare.push(Op::WriteSlots { service: entry.service.id, bank, slots: slots.clone() });
+        // No slots need no bank: the other one stays free for whoever serves next, which may be in a moment.
+        let bank =
+            if slots.is_empty() { entry.service.bank } else { (entry.service.bank + 1) % limits::BANKS };
+        if !slots.is_empty() {
+            self.prepare.push(Op::WriteSlots { service: entry.service.id, bank, slots: slots.clone() });
+        }
         entry.service = Service { epoch, bank, slots: length, ..entry.service };
         entry.slots = slots;
         self.switch.push(Op::Switch { key, service: entry.service });

@@ -80,7 +80,7 @@ fn weight_zero_takes_the_slots_and_leaves_the_flows() {
 fn nobody_left_means_no_slots_and_a_fence() {
     let (_, applied) = must(&master_is(11), &Applied::default());
     let (ops, next) = must(&master_is(0), &applied);
-    assert_eq!(names(&ops), ["slots", "switch", "backend", "reset"]);
+    assert_eq!(names(&ops), ["switch", "backend", "reset"]);
     assert_eq!(next.services.values().next().map(|entry| entry.service.slots), Some(0));
 }
 

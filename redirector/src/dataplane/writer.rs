@@ -7,9 +7,10 @@ use redirector_common::{Counter, names};
 
 use super::{
     attach::{self, Hook},
+    banks::{Banks, Settling},
     error::{DataplaneError, Result},
     kernel_log,
-    maps::{self, Maps},
+    maps::{Maps, wait_for_readers},
     netlink::Interface,
     pins::Pins,
     plan::{self, Applied, DesiredService, Op, Ports},
@@ -29,6 +30,7 @@ const OLDEST_KERNEL: (KernelVersion, &str) = (KernelVersion::new(6, 1, 0), "6.1"
 pub struct Dataplane {
     maps: Maps,
     applied: Applied,
+    banks: Banks,
     ports: Ports,
     hooks: Vec<Hook>,
     adopted: bool,
@@ -68,12 +70,23 @@ impl Dataplane {
         kernel_log::follow(&mut ebpf);
         let maps = Maps::take(&mut ebpf)?;
         let applied = maps.applied()?;
-        maps::wait_for_readers();
         let sender = Sender::new()
             .map_err(|source| DataplaneError::Os { what: "cannot open a raw socket", source })?;
         let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
         let ports = Ports { first, count: last.saturating_sub(first).saturating_add(1) };
-        Ok(Self { maps, applied, ports, hooks, adopted, sender, _ebpf: ebpf, _pins: pins })
+        // An earlier agent may have switched a moment ago.
+        wait_for_readers();
+        Ok(Self {
+            maps,
+            applied,
+            banks: Banks::default(),
+            ports,
+            hooks,
+            adopted,
+            sender,
+            _ebpf: ebpf,
+            _pins: pins,
+        })
     }
 
     /// Whether an earlier agent's answer was found in the maps.
@@ -100,27 +113,37 @@ impl Dataplane {
         self.maps.counters()
     }
 
-    /// Makes the maps say what is desired. Gives the operations carried out.
+    /// Makes the maps say what is desired. Gives the operations carried out; if there are any, [`Self::settling`] is next.
     pub fn apply(&mut self, desired: &[DesiredService]) -> Result<Vec<Op>> {
         let (ops, next) = plan::plan(desired, &self.applied, self.ports)?;
-        for op in &ops {
-            self.maps.apply(op)?;
+        if self.banks.in_the_way_of(&ops) {
+            let settling = self.settling();
+            wait_for_readers();
+            self.banks.settled(&settling);
         }
+        if let Err(error) = ops.iter().try_for_each(|op| self.maps.apply(op)) {
+            // Some of it is done: go on from what the maps say now.
+            self.applied = self.maps.applied()?;
+            return Err(error);
+        }
+        self.banks.retire(&ops, &self.applied);
         self.applied = next;
-        if ops.is_empty() {
-            return Ok(ops);
-        }
-        let resets = ops.iter().any(|op| matches!(op, Op::Reset { .. }));
-        if resets {
-            self.cut()?;
-        }
-        // Now nobody reads the bank of slots that was in use before, and nobody makes flows from the old answer any more:
-        // those that slipped in during the switch are fenced, and are cut here.
-        maps::wait_for_readers();
-        if resets {
+        if ops.iter().any(|op| matches!(op, Op::Reset { .. })) {
             self.cut()?;
         }
         Ok(ops)
+    }
+
+    /// What [`Self::settled`] is to be told once a [`wait_for_readers`] that begins now has ended.
+    pub fn settling(&self) -> Settling {
+        self.banks.settling()
+    }
+
+    /// Nobody reads the banks of earlier answers any more, and nobody makes flows from them: those that slipped in during
+    /// a switch are fenced, and are cut here.
+    pub fn settled(&mut self, settling: &Settling) -> Result<()> {
+        self.banks.settled(settling);
+        self.cut().map(drop)
     }
 
     /// Ends every flow that is older than its backend's fence.
@@ -135,6 +158,8 @@ impl Dataplane {
 
     /// Collects flows that are over, and frees the backends that nothing names any more.
     pub fn collect(&mut self, desired: &[DesiredService], timeouts: &Timeouts) -> Result<Swept> {
+        // Also those that are fenced and were not reached when they should have been.
+        self.cut()?;
         let flows = self.snapshot()?;
         let sweep = sweep::collect(&flows, monotonic_ns(), timeouts);
         let swept = self.carry_out(&sweep)?;
