@@ -12,6 +12,8 @@ pub enum AgentError {
          there (`ip address del {address} dev {interface}`), or add {interface} to `interfaces`"
     )]
     AddressElsewhere { address: Ipv4Addr, interface: String },
+    #[error("steering the datapath takes {}: start it as root, or give it what it lacks", .lacking.join(", "))]
+    NoPrivilege { lacking: Vec<&'static str> },
     #[error("another agent answers on {path}: stop it, or give this one an `admin_socket` of its own")]
     SocketInUse { path: PathBuf },
     #[error("cannot listen on {path}")]

@@ -3,6 +3,7 @@
 mod addresses;
 mod error;
 mod preflight;
+mod privilege;
 mod run;
 mod steering;
 
@@ -15,6 +16,7 @@ use crate::{config::Config, dataplane};
 /// Removes everything that an agent with this configuration has attached, pinned or put on an interface. Gives a line for
 /// each thing that was removed.
 pub async fn detach(config: &Config) -> Result<Vec<String>, AgentError> {
+    require_privilege()?;
     let mut removed = Vec::new();
     // Pins first: they are locked while an agent runs, and then nothing is touched.
     if dataplane::remove_pins(&config.gateway.pins)? {
@@ -24,4 +26,10 @@ pub async fn detach(config: &Config) -> Result<Vec<String>, AgentError> {
         removed.push(format!("virtual address {address}"));
     }
     Ok(removed)
+}
+
+/// Before anything is touched: half of it would be worse than nothing.
+fn require_privilege() -> Result<(), AgentError> {
+    let lacking = privilege::missing();
+    if lacking.is_empty() { Ok(()) } else { Err(AgentError::NoPrivilege { lacking }) }
 }

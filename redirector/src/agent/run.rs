@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{AgentError, Steering, addresses, preflight};
+use super::{AgentError, Steering, addresses, preflight, require_privilege};
 use crate::{
     config::Config,
     control::{self, Request, Status},
@@ -56,6 +56,7 @@ struct Agent {
 
 impl Agent {
     async fn start(config: Config) -> Result<Self, AgentError> {
+        require_privilege()?;
         for warning in config.warnings() {
             warn!("{warning}");
         }

@@ -9,10 +9,6 @@ pub enum DataplaneError {
     NoPrograms,
     #[error("Linux {found} is too old: redirector needs {needed} or newer")]
     KernelTooOld { found: String, needed: &'static str },
-    #[error(
-        "loading eBPF programs needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON"
-    )]
-    NoPrivilege,
     #[error("{path} is not on a bpf file system: mount one with `mount -t bpf bpf /sys/fs/bpf`")]
     NoBpfFs { path: PathBuf },
     #[error(

@@ -8,6 +8,7 @@ use std::{
 
 use nix::{
     fcntl::{Flock, FlockArg},
+    mount::{MsFlags, mount},
     sys::statfs::{BPF_FS_MAGIC, statfs},
 };
 use redirector_common::names;
@@ -25,7 +26,7 @@ impl Pins {
     /// Opens the directory, or makes it, and locks it.
     pub(super) fn open(root: &Path) -> Result<Self> {
         let parent = root.parent().unwrap_or(root);
-        if !on_bpf_fs(parent) {
+        if !on_bpf_fs(parent) && !mount_bpf_fs(parent) {
             return Err(DataplaneError::NoBpfFs { path: parent.to_owned() });
         }
         create(root)?;
@@ -109,6 +110,12 @@ fn lock(root: &Path) -> Result<Flock<File>> {
 
 fn on_bpf_fs(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.filesystem_type() == BPF_FS_MAGIC)
+}
+
+/// Mounts the bpf file system where it always is, as systemd does; elsewhere it is the administrator's affair.
+fn mount_bpf_fs(path: &Path) -> bool {
+    path == Path::new("/sys/fs/bpf")
+        && mount(Some("bpf"), path, Some("bpf"), MsFlags::empty(), None::<&str>).is_ok()
 }
 
 fn create(path: &Path) -> Result<()> {
