@@ -1,6 +1,7 @@
 //! The agent's one task: it owns all state; everything else sends to it.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -16,7 +17,7 @@ use super::{AgentError, Steering, addresses, preflight, require_privilege};
 use crate::{
     config::Config,
     control::{self, Request, Status},
-    dataplane::{Dataplane, Netlink, Settling, Timeouts, plan::Op, wait_for_readers},
+    dataplane::{Dataplane, DataplaneError, Netlink, Settling, Timeouts, plan::Op},
     health::{Controls, Observation, Pace, Target, probe},
 };
 
@@ -41,6 +42,13 @@ struct Probes {
     nudges: Vec<Arc<Notify>>,
 }
 
+/// A pass over the flow table that has ended.
+enum Chore {
+    Settled(Settling, Result<(), DataplaneError>),
+    /// With the backends that may be freed.
+    Collected(Result<BTreeSet<u32>, DataplaneError>),
+}
+
 struct Agent {
     steering: Steering,
     dataplane: Dataplane,
@@ -48,8 +56,8 @@ struct Agent {
     probes: Vec<Probes>,
     observations: mpsc::Receiver<Observation>,
     requests: mpsc::Receiver<Request>,
-    settling: mpsc::UnboundedSender<Settling>,
-    settled: mpsc::UnboundedReceiver<Settling>,
+    chores: mpsc::UnboundedReceiver<Chore>,
+    chore_done: mpsc::UnboundedSender<Chore>,
     started: Instant,
     _socket: control::Socket,
 }
@@ -76,7 +84,7 @@ impl Agent {
             info!("adopted the flows and the answer of an earlier agent");
         }
 
-        let (settling, settled) = mpsc::unbounded_channel();
+        let (chore_done, chores) = mpsc::unbounded_channel();
         let (observation_sender, observations) = mpsc::channel(QUEUE);
         let probes = config
             .groups
@@ -92,8 +100,8 @@ impl Agent {
             probes,
             observations,
             requests,
-            settling,
-            settled,
+            chores,
+            chore_done,
             started: Instant::now(),
             _socket: socket,
         };
@@ -117,7 +125,7 @@ impl Agent {
                 _ = interrupt.recv() => break,
                 Some(observation) = self.observations.recv() => self.observe(observation),
                 Some(request) = self.requests.recv() => self.answer(request),
-                Some(settling) = self.settled.recv() => self.settled(&settling),
+                Some(chore) = self.chores.recv() => self.chore_done(chore),
                 _ = paths.tick() => {
                     if paths_read.elapsed() >= PATHS_INTERVAL || self.steering.misses_path() {
                         paths_read = Instant::now();
@@ -142,8 +150,9 @@ impl Agent {
             group = observation.group;
             self.steering.observe(observation, now);
         }
-        self.apply();
+        // Who may be next is asked before the maps are written.
         self.pace(group);
+        self.apply();
     }
 
     /// Tells a group's probes how fast to ask. When it becomes fast, every server is asked at once.
@@ -182,33 +191,44 @@ impl Agent {
                     }
                 }
                 if !ops.is_empty() {
-                    self.settle();
+                    self.clean_up();
                 }
             }
             Err(error) => error!(%error, "the datapath was not brought up to date"),
         }
     }
 
-    /// Waits for the readers of the old answer elsewhere: it takes some ten milliseconds, and the next answer may be due.
-    fn settle(&self) {
-        let settling = self.dataplane.settling();
-        let done = self.settling.clone();
+    /// Cuts fenced flows elsewhere: it takes some ten milliseconds, and the next answer may be due.
+    fn clean_up(&self) {
+        let aftermath = self.dataplane.aftermath();
+        let chores = self.chore_done.clone();
         tokio::task::spawn_blocking(move || {
-            wait_for_readers();
+            let (settling, cut) = aftermath.run();
             // The agent may have stopped meanwhile.
-            let _ = done.send(settling);
+            let _ = chores.send(Chore::Settled(settling, cut));
         });
     }
 
-    fn settled(&mut self, settling: &Settling) {
-        if let Err(error) = self.dataplane.settled(settling) {
-            error!(%error, "flows made during the switch were not cut; the datapath answers them");
-        }
+    fn collect(&self) {
+        let collection = self.dataplane.collection();
+        let chores = self.chore_done.clone();
+        tokio::task::spawn_blocking(move || {
+            let _ = chores.send(Chore::Collected(collection.run(&Timeouts::default())));
+        });
     }
 
-    fn collect(&mut self) {
-        if let Err(error) = self.dataplane.collect(&self.steering.desired(), &Timeouts::default()) {
-            error!(%error, "flows were not collected");
+    fn chore_done(&mut self, chore: Chore) {
+        let result = match chore {
+            Chore::Settled(settling, cut) => {
+                self.dataplane.settled(&settling);
+                cut
+            }
+            Chore::Collected(idle) => {
+                idle.and_then(|idle| self.dataplane.retire(&self.steering.desired(), &idle))
+            }
+        };
+        if let Err(error) = result {
+            error!(%error, "flows were not cleaned up; the datapath still answers those that are fenced");
         }
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aya::{
-    Ebpf,
+    Ebpf, Pod,
     maps::{Array, HashMap, IterableMap, Map, MapData, MapError, PerCpuArray},
 };
 use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, limits, names};
@@ -18,7 +18,6 @@ use super::{
 
 /// Handles to every map that the agent reads or writes.
 pub(super) struct Maps {
-    pub flows: HashMap<MapData, FlowKey, Flow>,
     services: HashMap<MapData, ServiceKey, Service>,
     backends: Array<MapData, Backend>,
     slots: Array<MapData, u32>,
@@ -34,17 +33,11 @@ impl fmt::Debug for Maps {
 impl Maps {
     pub(super) fn take(ebpf: &mut Ebpf) -> Result<Self> {
         Ok(Self {
-            flows: take(ebpf, names::FLOWS)?,
             services: take(ebpf, names::SERVICES)?,
             backends: take(ebpf, names::BACKENDS)?,
             slots: take(ebpf, names::SLOTS)?,
             counters: take(ebpf, names::COUNTERS)?,
         })
-    }
-
-    /// The flow table, for reading it in batches.
-    pub(super) fn flows_fd(&self) -> BorrowedFd<'_> {
-        self.flows.map().fd().as_fd()
     }
 
     /// What the maps hold now: the answer that an earlier agent has left, or nothing.
@@ -105,9 +98,19 @@ impl Maps {
     }
 }
 
+/// The flow table; it is swept beside the agent, so it is not one of [`Maps`].
+pub(super) fn flows(ebpf: &mut Ebpf) -> Result<HashMap<MapData, FlowKey, Flow>> {
+    take(ebpf, names::FLOWS)
+}
+
+/// For reading a map in batches.
+pub(super) fn fd_of<K: Pod, V: Pod>(map: &HashMap<MapData, K, V>) -> BorrowedFd<'_> {
+    map.map().fd().as_fd()
+}
+
 /// Waits until every program run that started before has ended: they run under RCU, and this membarrier is
 /// `synchronize_rcu` (kernel/sched/membarrier.c). Takes some ten milliseconds, so it belongs behind a switch, not before it.
-pub fn wait_for_readers() {
+pub(super) fn wait_for_readers() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: no pointers. Where the call is not allowed the banks still take turns, which leaves a packet at least the
     // time between two switches to read its slot.

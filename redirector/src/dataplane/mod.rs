@@ -15,14 +15,15 @@ pub mod plan;
 mod reset;
 mod slots;
 mod sweep;
+mod sweeper;
 mod writer;
 
 pub use announce::announce;
 pub use attach::Hook;
 pub use banks::Settling;
 pub use error::DataplaneError;
-pub use maps::wait_for_readers;
 pub use netlink::{HostAddress, Interface, Netlink};
 pub use pins::remove as remove_pins;
 pub use sweep::Timeouts;
-pub use writer::{Dataplane, Swept};
+pub use sweeper::{Aftermath, Collection};
+pub use writer::Dataplane;

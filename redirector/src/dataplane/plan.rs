@@ -124,8 +124,8 @@ pub fn plan(
     Ok((prepare, next))
 }
 
-/// Frees the backends that no service has as a member, that are fenced, and that no flow names.
-pub fn retire(desired: &[DesiredService], applied: &Applied, in_use: &BTreeSet<u32>) -> (Vec<Op>, Applied) {
+/// Frees those of the `idle` backends (named by no flow) that are fenced and no member of any service.
+pub fn retire(desired: &[DesiredService], applied: &Applied, idle: &BTreeSet<u32>) -> (Vec<Op>, Applied) {
     let is_member = |backend: &Backend| {
         desired.iter().any(|service| {
             let owner = applied.services.get(&service_key(service.listen)).map(|entry| entry.service.id + 1);
@@ -137,7 +137,7 @@ pub fn retire(desired: &[DesiredService], applied: &Applied, in_use: &BTreeSet<u
         })
     };
     let mut next = applied.clone();
-    next.backends.retain(|id, backend| backend.is_open() || in_use.contains(id) || is_member(backend));
+    next.backends.retain(|id, backend| backend.is_open() || !idle.contains(id) || is_member(backend));
     let freed = applied.backends.keys().filter(|id| !next.backends.contains_key(id));
     let ops = freed.map(|&id| Op::WriteBackend { id, backend: Backend::default() }).collect();
     (ops, next)

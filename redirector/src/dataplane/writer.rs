@@ -1,8 +1,13 @@
 //! The datapath as the agent holds it: programs loaded and attached, maps open.
 
-use std::{io, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
-use aya::{Ebpf, EbpfLoader, maps::MapError, util::KernelVersion};
+use aya::{Ebpf, EbpfLoader, util::KernelVersion};
 use redirector_common::{Counter, names};
 
 use super::{
@@ -10,19 +15,18 @@ use super::{
     banks::{Banks, Settling},
     error::{DataplaneError, Result},
     kernel_log,
-    maps::{Maps, wait_for_readers},
+    maps::{self, Maps, wait_for_readers},
     netlink::Interface,
     pins::Pins,
     plan::{self, Applied, DesiredService, Op, Ports},
-    reset::Sender,
-    sweep::{self, Sweep, Timeouts},
+    sweeper::{Aftermath, Collection, Fences, Sweeper},
 };
 use crate::config::Gateway;
 
 /// What the build has compiled for the kernel; empty where it has not.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirector.bpf.o"));
 
-/// Atomic read-modify-write in BPF came with 5.12, links for XDP with 5.9; 6.1 is the oldest kernel that is tested.
+/// Atomic read-modify-write in BPF came with 5.12, links for XDP with 5.9; 6.1 is the oldest whose hooks were tried.
 const OLDEST_KERNEL: (KernelVersion, &str) = (KernelVersion::new(6, 1, 0), "6.1");
 
 /// Programs and maps of one agent.
@@ -34,17 +38,10 @@ pub struct Dataplane {
     ports: Ports,
     hooks: Vec<Hook>,
     adopted: bool,
-    sender: Sender,
+    sweeper: Arc<Mutex<Sweeper>>,
     // Held, not used: the programs' handles, and the lock on the pins.
     _ebpf: Ebpf,
     _pins: Pins,
-}
-
-/// What a pass over the flow table has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
-    pub removed: usize,
-    pub resets: usize,
 }
 
 impl Dataplane {
@@ -70,8 +67,7 @@ impl Dataplane {
         kernel_log::follow(&mut ebpf);
         let maps = Maps::take(&mut ebpf)?;
         let applied = maps.applied()?;
-        let sender = Sender::new()
-            .map_err(|source| DataplaneError::Os { what: "cannot open a raw socket", source })?;
+        let sweeper = Arc::new(Mutex::new(Sweeper::new(maps::flows(&mut ebpf)?)?));
         let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
         let ports = Ports { first, count: last.saturating_sub(first).saturating_add(1) };
         // An earlier agent may have switched a moment ago.
@@ -83,7 +79,7 @@ impl Dataplane {
             ports,
             hooks,
             adopted,
-            sender,
+            sweeper,
             _ebpf: ebpf,
             _pins: pins,
         })
@@ -113,11 +109,12 @@ impl Dataplane {
         self.maps.counters()
     }
 
-    /// Makes the maps say what is desired. Gives the operations carried out; if there are any, [`Self::settling`] is next.
+    /// Makes the maps say what is desired. Gives the operations carried out; if there are any,
+    /// [`Self::aftermath`] is next.
     pub fn apply(&mut self, desired: &[DesiredService]) -> Result<Vec<Op>> {
         let (ops, next) = plan::plan(desired, &self.applied, self.ports)?;
         if self.banks.in_the_way_of(&ops) {
-            let settling = self.settling();
+            let settling = self.banks.settling();
             wait_for_readers();
             self.banks.settled(&settling);
         }
@@ -128,78 +125,36 @@ impl Dataplane {
         }
         self.banks.retire(&ops, &self.applied);
         self.applied = next;
-        if ops.iter().any(|op| matches!(op, Op::Reset { .. })) {
-            self.cut()?;
-        }
         Ok(ops)
     }
 
-    /// What [`Self::settled`] is to be told once a [`wait_for_readers`] that begins now has ended.
-    pub fn settling(&self) -> Settling {
-        self.banks.settling()
+    /// What is to be run beside the agent after a switch; its result goes to [`Self::settled`].
+    pub fn aftermath(&self) -> Aftermath {
+        let settling = self.banks.settling();
+        Aftermath { sweeper: Arc::clone(&self.sweeper), fences: self.fences(), settling }
     }
 
-    /// Nobody reads the banks of earlier answers any more, and nobody makes flows from them: those that slipped in during
-    /// a switch are fenced, and are cut here.
-    pub fn settled(&mut self, settling: &Settling) -> Result<()> {
+    /// Nobody reads the banks of earlier answers any more.
+    pub fn settled(&mut self, settling: &Settling) {
         self.banks.settled(settling);
-        self.cut().map(drop)
     }
 
-    /// Ends every flow that is older than its backend's fence.
-    fn cut(&mut self) -> Result<Swept> {
-        let backends = &self.applied.backends;
-        let flows = self.snapshot()?;
-        let sweep = sweep::cut(&flows, |flow| {
-            backends.get(&flow.backend).is_none_or(|backend| backend.fences(flow.epoch))
-        });
-        self.carry_out(&sweep)
+    /// What is to be run beside the agent from time to time; its result goes to [`Self::retire`].
+    pub fn collection(&self) -> Collection {
+        let closed = self.applied.backends.iter().filter(|(_, backend)| !backend.is_open());
+        let closed = closed.map(|(id, _)| *id).collect();
+        Collection { sweeper: Arc::clone(&self.sweeper), fences: self.fences(), closed }
     }
 
-    /// Collects flows that are over, and frees the backends that nothing names any more.
-    pub fn collect(&mut self, desired: &[DesiredService], timeouts: &Timeouts) -> Result<Swept> {
-        // Also those that are fenced and were not reached when they should have been.
-        self.cut()?;
-        let flows = self.snapshot()?;
-        let sweep = sweep::collect(&flows, monotonic_ns(), timeouts);
-        let swept = self.carry_out(&sweep)?;
-        let (ops, next) = plan::retire(desired, &self.applied, &sweep.in_use);
-        for op in &ops {
-            self.maps.apply(op)?;
-        }
+    /// Frees those of `idle` that are no member of any service.
+    pub fn retire(&mut self, desired: &[DesiredService], idle: &BTreeSet<u32>) -> Result<()> {
+        let (ops, next) = plan::retire(desired, &self.applied, idle);
+        ops.iter().try_for_each(|op| self.maps.apply(op))?;
         self.applied = next;
-        Ok(swept)
+        Ok(())
     }
 
-    fn snapshot(&self) -> Result<sweep::Snapshot> {
-        sweep::snapshot(self.maps.flows_fd())
-            .map_err(|source| DataplaneError::Os { what: "cannot read the flow table", source })
+    fn fences(&self) -> Fences {
+        self.applied.backends.iter().map(|(id, backend)| (*id, backend.fence)).collect()
     }
-
-    fn carry_out(&mut self, sweep: &Sweep) -> Result<Swept> {
-        for rst in &sweep.resets {
-            // An end that cannot be reached now learns it from its next packet.
-            if let Err(error) = self.sender.send(rst) {
-                tracing::debug!(?rst, %error, "RST not sent");
-            }
-        }
-        let mut removed = 0;
-        for key in &sweep.remove {
-            match self.maps.flows.remove(key) {
-                Ok(()) => removed += 1,
-                Err(MapError::KeyNotFound) => {}
-                Err(source) => {
-                    return Err(DataplaneError::Map { what: "remove from", name: names::FLOWS, source });
-                }
-            }
-        }
-        Ok(Swept { removed, resets: sweep.resets.len() })
-    }
-}
-
-/// The clock of the flow entries: `bpf_ktime_get_coarse_ns` is `CLOCK_MONOTONIC_COARSE`.
-fn monotonic_ns() -> u64 {
-    use nix::time::{ClockId, clock_gettime};
-    clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)
-        .map_or(0, |time| time.tv_sec().unsigned_abs() * 1_000_000_000 + time.tv_nsec().unsigned_abs())
 }
