@@ -1,7 +1,9 @@
 //! Desired against applied, as an ordered list of map operations. Pure.
 //!
-//! The order is what keeps the promise that a server which is not the master gets no packet: first everything the new
-//! answer needs (backends, the idle bank of slots), then the one atomic switch, then the fences, then the resets.
+//! The order is what keeps the promise that there are never two masters, not even for one packet: first everything the
+//! new answer needs (backends, the idle bank of slots), then the fences, which stop the flows of the old answer, then the
+//! one atomic switch, which admits those of the new one, then the resets. A SYN that falls between fence and switch is
+//! refused, as it is when nobody serves.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -116,8 +118,8 @@ pub fn plan(
         planner.service(service, key)?;
     }
     let Planner { next, mut prepare, switch, fence, reset, .. } = planner;
-    prepare.extend(switch);
     prepare.extend(fence);
+    prepare.extend(switch);
     if !reset.is_empty() {
         prepare.push(Op::Reset { backends: reset });
     }
