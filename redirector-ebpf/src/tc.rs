@@ -9,7 +9,7 @@ use aya_ebpf::{
 use aya_log_ebpf::error;
 use redirector_common::Counter;
 use redirector_ebpf::{
-    Packet,
+    Packet, Tables as _,
     checksum::Delta,
     packet::{OutOfBounds, Wire},
     parse::offset,
@@ -24,9 +24,14 @@ pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
     // SAFETY: takes no arguments.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     let mut frame = Frame(ctx);
+    // A tag that the interface has stripped is still the packet's.
+    if frame.is_tagged() {
+        Maps.count(Counter::PassNotIp);
+        return TC_ACT_OK;
+    }
     frame.pull();
     let verdict = pipeline::run(&mut frame, &Maps, now);
-    if verdict.counter == Counter::DropInternal {
+    if verdict.counter == Counter::DropInternal && Maps.is_milestone(verdict.counter) {
         error!(
             &frame.0,
             "the tables contradict each other, or a packet could not be changed; it was dropped"
@@ -43,6 +48,12 @@ pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
 struct Frame(TcContext);
 
 impl Frame {
+    #[inline(always)]
+    fn is_tagged(&self) -> bool {
+        // SAFETY: the kernel's context is valid while the program runs.
+        unsafe { (*self.0.skb.skb).vlan_present != 0 }
+    }
+
     /// Brings both headers into reach of direct access, where the driver has put them elsewhere.
     #[inline(always)]
     fn pull(&self) {

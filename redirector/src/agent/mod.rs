@@ -22,6 +22,7 @@ pub async fn detach(config: &Config) -> Result<Vec<String>, AgentError> {
     if dataplane::remove_pins(&config.gateway.pins)? {
         removed.push(format!("programs and maps pinned in {}", config.gateway.pins.display()));
     }
+    dataplane::detach_classifiers(&config.gateway.interfaces);
     for address in addresses::remove(config).await? {
         removed.push(format!("virtual address {address}"));
     }

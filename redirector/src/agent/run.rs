@@ -74,9 +74,13 @@ impl Agent {
         let placements = preflight::placements(&config, &interfaces, &present, &netlink.addresses().await?)?;
 
         let (request_sender, requests) = mpsc::channel(QUEUE);
-        let dataplane = Dataplane::start(&config.gateway, &interfaces)?;
+        // What may be refused comes before what would have to be undone.
         let socket = control::Socket::listen(&config.gateway.admin_socket, request_sender)?;
-        addresses::place(&netlink, &placements).await?;
+        let dataplane = Dataplane::start(&config.gateway, &interfaces)?;
+        if let Err(error) = addresses::place(&netlink, &placements).await {
+            dataplane.undo()?;
+            return Err(error);
+        }
         for (interface, hook) in interfaces.iter().zip(dataplane.hooks()) {
             info!(interface = interface.name, hook = hook.name(), "attached");
         }

@@ -1,6 +1,9 @@
 //! Programs onto interfaces, through links that are pinned and replaced in place.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf,
@@ -57,18 +60,16 @@ pub(super) fn attach(
             Attach::Tc => tc(ebpf, pins, interface),
             // On veth TC is the faster hook and works with every offload setting; loopback has no native XDP.
             Attach::Auto if interface.is_veth || interface.is_loopback => tc(ebpf, pins, interface),
-            Attach::Auto => match xdp(ebpf, pins, interface, Hook::Xdp) {
-                Err(DataplaneError::NoXdp { .. } | DataplaneError::XdpTaken { .. }) => {
-                    tc(ebpf, pins, interface)
-                }
-                other => other,
-            },
+            Attach::Auto => xdp(ebpf, pins, interface, Hook::Xdp).or_else(|_| tc(ebpf, pins, interface)),
         })
         .collect::<Result<Vec<_>>>()?;
-    for (path, hook, interface) in pins.links()? {
-        let kept =
-            interfaces.iter().zip(&hooks).any(|(kept, as_)| kept.name == interface && as_.name() == hook);
-        if !kept {
+    let wanted: Vec<PathBuf> = interfaces
+        .iter()
+        .zip(&hooks)
+        .map(|(interface, hook)| pins.link(hook.name(), interface.index))
+        .collect();
+    for path in pins.links()? {
+        if !wanted.contains(&path) {
             fs::remove_file(&path).map_err(|source| DataplaneError::Path { path, source })?;
         }
     }
@@ -82,7 +83,7 @@ fn load(ebpf: &mut Ebpf) -> Result<()> {
 
 fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Result<Hook> {
     let program: &mut Xdp = program(ebpf, names::XDP_PROGRAM)?;
-    let pin = pins.link(hook.name(), &interface.name);
+    let pin = pins.link(hook.name(), interface.index);
     if let Some(link) = pinned(&pin) {
         if let Ok(link) = link.try_into()
             && program.attach_to_link(link).is_ok()
@@ -98,6 +99,7 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Resul
         match errno(&source) {
             Some(libc::EOPNOTSUPP | libc::EINVAL) => DataplaneError::NoXdp { name, source },
             Some(libc::EBUSY | libc::EEXIST) => DataplaneError::XdpTaken { name },
+            Some(libc::ERANGE) => DataplaneError::XdpMtu { name },
             Some(_) | None => DataplaneError::Attach { name, source: source.into() },
         }
     })?;
@@ -110,7 +112,7 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Resul
 
 fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Hook> {
     let program: &mut SchedClassifier = program(ebpf, names::TC_PROGRAM)?;
-    let pin = pins.link(Hook::Tc.name(), &interface.name);
+    let pin = pins.link(Hook::Tc.name(), interface.index);
     if let Some(link) = pinned(&pin) {
         if let Ok(link) = link.try_into()
             && program.attach_to_link(link).is_ok()
@@ -139,6 +141,14 @@ fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Hook> {
         std::mem::forget(link);
     }
     Ok(Hook::Tc)
+}
+
+/// Takes the classifiers off these interfaces that kernels before 6.6 keep without a pin. Where there are none, there is
+/// nothing to do.
+pub fn detach_classifiers<'n>(interfaces: impl IntoIterator<Item = &'n String>) {
+    for name in interfaces {
+        let _ = tc::qdisc_detach_program(name, TcAttachType::Ingress, names::TC_PROGRAM);
+    }
 }
 
 /// The link that an earlier agent has left under `pin`.

@@ -29,6 +29,11 @@ pub enum DataplaneError {
         "interface {name} already carries another XDP program: `ip link show dev {name}` names it; remove it, or write attach = \"tc\""
     )]
     XdpTaken { name: String },
+    #[error(
+        "the MTU of interface {name} is too large for native XDP: lower it (`ip link set {name} mtu 3500`), or write \
+         attach = \"tc\""
+    )]
+    XdpMtu { name: String },
     #[error("cannot attach to interface {name}")]
     Attach { name: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the programs do not hold {what} {name}: rebuild with `cargo xtask build`")]

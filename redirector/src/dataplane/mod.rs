@@ -19,7 +19,7 @@ mod sweeper;
 mod writer;
 
 pub use announce::announce;
-pub use attach::Hook;
+pub use attach::{Hook, detach_classifiers};
 pub use banks::Settling;
 pub use error::DataplaneError;
 pub use netlink::{HostAddress, Interface, Netlink};

@@ -49,24 +49,20 @@ impl Pins {
         self.maps().join(names::SERVICES).exists()
     }
 
-    pub(super) fn link(&self, hook: &str, interface: &str) -> PathBuf {
+    /// By index, not by name: the bpf file system takes no dots, and a name may come back as another interface.
+    pub(super) fn link(&self, hook: &str, interface: u32) -> PathBuf {
         self.root.join(format!("{LINK}{hook}-{interface}"))
     }
 
-    /// Links that are pinned here: path, hook and interface.
-    pub(super) fn links(&self) -> Result<Vec<(PathBuf, String, String)>> {
-        let mut links = Vec::new();
-        for name in self.entries()? {
-            if let Some((hook, interface)) = name.strip_prefix(LINK).and_then(|rest| rest.split_once('-')) {
-                links.push((self.root.join(&name), hook.to_owned(), interface.to_owned()));
-            }
-        }
-        Ok(links)
+    /// Links that are pinned here.
+    pub(super) fn links(&self) -> Result<Vec<PathBuf>> {
+        let names = self.entries()?;
+        Ok(names.iter().filter(|name| name.starts_with(LINK)).map(|name| self.root.join(name)).collect())
     }
 
     /// Removes everything: links first, so that no packet meets a program without its maps.
     pub(super) fn remove(self) -> Result<()> {
-        for (path, ..) in self.links()? {
+        for path in self.links()? {
             remove_file(&path)?;
         }
         remove_tree(&self.root)

@@ -4,8 +4,8 @@ use redirector_common::limits;
 
 /// Backends in the order of their turns, each as often as its weight says, spread as evenly as possible.
 ///
-/// Smooth weighted round-robin (as nginx has it), run for one whole period: after `n` turns every backend has had its
-/// share of `n` to within one. Weights are divided by their greatest common divisor first, and scaled down when the
+/// Smooth weighted round-robin (as nginx has it), run for one whole period: over it the shares are exact, and on the way
+/// no backend is more than a turn or two early or late. Weights are divided by their greatest common divisor first, and scaled down when the
 /// period would not fit into a bank of slots.
 pub(super) fn interleave(weights: &[(u32, u16)]) -> Vec<u32> {
     let scaled = fit(&reduce(weights));

@@ -23,7 +23,7 @@ pub(super) struct Sweeper {
     sender: Sender,
 }
 
-/// Fences of all backends in use, by id. A flow of a backend that is not here is over, too.
+/// Fences of all backends in use, by id.
 pub(super) type Fences = BTreeMap<u32, u64>;
 
 impl Sweeper {
@@ -37,7 +37,7 @@ impl Sweeper {
     fn cut(&mut self, fences: &Fences) -> Result<()> {
         let flows = self.snapshot()?;
         let sweep =
-            sweep::cut(&flows, |flow| fences.get(&flow.backend).is_none_or(|&fence| flow.epoch < fence));
+            sweep::cut(&flows, |flow| fences.get(&flow.backend).is_some_and(|&fence| flow.epoch < fence));
         self.carry_out(&sweep)
     }
 

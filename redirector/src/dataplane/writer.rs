@@ -39,9 +39,10 @@ pub struct Dataplane {
     hooks: Vec<Hook>,
     adopted: bool,
     sweeper: Arc<Mutex<Sweeper>>,
-    // Held, not used: the programs' handles, and the lock on the pins.
+    /// Held, not used: the programs live as long as their handles, or their pins.
     _ebpf: Ebpf,
-    _pins: Pins,
+    /// With the lock that keeps other agents out.
+    pins: Pins,
 }
 
 impl Dataplane {
@@ -59,30 +60,51 @@ impl Dataplane {
         }
         let pins = Pins::open(&gateway.pins)?;
         let adopted = pins.adopted();
+        match Self::load(gateway, interfaces, &pins) {
+            Ok((ebpf, maps, hooks, sweeper)) => {
+                let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
+                // An earlier agent may have switched a moment ago.
+                wait_for_readers();
+                Ok(Self {
+                    applied: maps.applied()?,
+                    maps,
+                    banks: Banks::default(),
+                    ports: Ports { first, count: last.saturating_sub(first).saturating_add(1) },
+                    hooks,
+                    adopted,
+                    sweeper: Arc::new(Mutex::new(sweeper)),
+                    _ebpf: ebpf,
+                    pins,
+                })
+            }
+            Err(error) => {
+                if !adopted {
+                    pins.remove()?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn load(
+        gateway: &Gateway,
+        interfaces: &[Interface],
+        pins: &Pins,
+    ) -> Result<(Ebpf, Maps, Vec<Hook>, Sweeper)> {
         let mut ebpf = EbpfLoader::new()
             .default_map_pin_directory(pins.maps())
             .map_max_entries(names::FLOWS, gateway.max_flows * 2)
             .load(OBJECT)?;
-        let hooks = attach::attach(&mut ebpf, &pins, interfaces, gateway.attach)?;
+        let hooks = attach::attach(&mut ebpf, pins, interfaces, gateway.attach)?;
         kernel_log::follow(&mut ebpf);
         let maps = Maps::take(&mut ebpf)?;
-        let applied = maps.applied()?;
-        let sweeper = Arc::new(Mutex::new(Sweeper::new(maps::flows(&mut ebpf)?)?));
-        let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
-        let ports = Ports { first, count: last.saturating_sub(first).saturating_add(1) };
-        // An earlier agent may have switched a moment ago.
-        wait_for_readers();
-        Ok(Self {
-            maps,
-            applied,
-            banks: Banks::default(),
-            ports,
-            hooks,
-            adopted,
-            sweeper,
-            _ebpf: ebpf,
-            _pins: pins,
-        })
+        let sweeper = Sweeper::new(maps::flows(&mut ebpf)?)?;
+        Ok((ebpf, maps, hooks, sweeper))
+    }
+
+    /// Takes everything away again that [`Self::start`] has made, but not what it has adopted.
+    pub fn undo(self) -> Result<()> {
+        if self.adopted { Ok(()) } else { self.pins.remove() }
     }
 
     /// Whether an earlier agent's answer was found in the maps.

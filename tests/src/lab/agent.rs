@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{
@@ -205,15 +205,19 @@ impl Agent {
         self.log.as_ref().and_then(|log| fs::read_to_string(log).ok()).unwrap_or_default()
     }
 
+    /// Waits until it has ended by itself.
+    pub fn wait_exit(&mut self) -> Result<ExitStatus> {
+        wait_for("the agent to end", READY, || self.exit_status())
+    }
+
     /// Runs `redirector <words> --socket …`.
     pub fn cli(&self, words: &[&str]) -> Result<CliOutput> {
-        let mut command = self.command(words);
-        let output = command.arg("--socket").arg(&self.socket).stdin(Stdio::null()).output()?;
-        Ok(CliOutput {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout)?,
-            stderr: String::from_utf8(output.stderr)?,
-        })
+        CliOutput::of(self.command(words).arg("--socket").arg(&self.socket))
+    }
+
+    /// Runs `redirector <words> --config …`.
+    pub fn cli_with_config(&self, words: &[&str]) -> Result<CliOutput> {
+        CliOutput::of(self.command(words).arg("--config").arg(&self.config))
     }
 
     /// `redirector status --json`
@@ -250,8 +254,9 @@ impl Agent {
     }
 
     fn detach(&self) -> Result<()> {
-        let mut command = self.command(&["detach", "--config"]);
-        process::run(command.arg(&self.config)).map(drop)
+        let output = self.cli_with_config(&["detach"])?;
+        ensure!(output.code == Some(0), "detach failed: {}", output.stderr);
+        Ok(())
     }
 }
 
@@ -280,6 +285,18 @@ pub struct CliOutput {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl CliOutput {
+    /// Runs a command of the CLI to its end.
+    pub fn of(command: &mut Command) -> Result<Self> {
+        let output = command.stdin(Stdio::null()).output().context("Cannot run the agent's binary")?;
+        Ok(Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
 }
 
 /// The one place that knows the shape of `status --json`.

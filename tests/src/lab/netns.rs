@@ -93,13 +93,18 @@ impl Namespace {
     /// TCP segments that this namespace's kernel has dropped for a wrong checksum, since it was
     /// made.
     pub fn tcp_checksum_errors(&self) -> Result<u64> {
+        self.tcp_counter("InCsumErrors")
+    }
+
+    /// A TCP counter of this namespace's kernel (RFC 4022): `EstabResets`, `OutRsts`, …
+    pub fn tcp_counter(&self, name: &str) -> Result<u64> {
         // Not /proc/net: that is the main thread's.
         let text = self.enter(|| Ok(fs::read_to_string("/proc/thread-self/net/snmp")?))?;
         let mut tcp = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
         let names = tcp.next().unwrap_or_default().split(' ');
         let values = tcp.next().unwrap_or_default().split(' ');
         let (_, value) =
-            names.zip(values).find(|(name, _)| *name == "InCsumErrors").context("no InCsumErrors")?;
+            names.zip(values).find(|(known, _)| *known == name).with_context(|| format!("no {name}"))?;
         Ok(value.parse()?)
     }
 }

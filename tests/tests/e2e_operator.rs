@@ -1,0 +1,263 @@
+//! What an operator types, and what becomes of it.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{collections::BTreeMap, time::Duration};
+
+use redirector_tests::{
+    e2e::{Client, Crowd, End, Ends, Gateway, Kind, ensure_all, server, standing},
+    lab::{Attach, CliOutput, MASTER_SERVICE, REPLICA_SERVICE},
+};
+use serde_json::json;
+
+/// For what the agent does before it answers, or just after.
+const SOON: Duration = Duration::from_secs(1);
+
+/// A command that succeeds without a word.
+fn type_in(gateway: &Gateway, words: &[&str]) {
+    let output = gateway.agent.cli(words).unwrap();
+    assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (Some(0), "", ""), "{words:?}");
+}
+
+fn reads(gateway: &Gateway, connections: usize) -> BTreeMap<&str, usize> {
+    gateway.shares(REPLICA_SERVICE, connections).unwrap()
+}
+
+/// A connection to the replica of that name.
+fn reader_of(gateway: &Gateway, name: &str) -> (Client, Ends) {
+    loop {
+        let mut client = gateway.client(REPLICA_SERVICE).unwrap();
+        let ends = client.ends().unwrap();
+        if gateway.name_of(ends.server).unwrap() == name {
+            return (client, ends);
+        }
+    }
+}
+
+fn weights_change_the_shares_of_new_connections(attach: Attach) {
+    let gateway = Gateway::up(attach).unwrap();
+    let (mut old, ends) = reader_of(&gateway, "r2");
+    for (weight, connections, shares) in [
+        // Over 30 for r3.
+        ("10", 40, &[("r2", 10), ("r3", 30)][..]),
+        ("50%", 130, &[("r2", 70), ("r3", 60)]),
+        ("0", 20, &[("r3", 20)]),
+        ("256", 143, &[("r2", 128), ("r3", 15)]),
+        ("100%", 100, &[("r2", 70), ("r3", 30)]),
+    ] {
+        type_in(&gateway, &["weight", "cache/r2", weight]);
+        assert_eq!(reads(&gateway, connections), shares.iter().copied().collect(), "weight {weight}");
+    }
+    // A service names its servers just as well as the group does.
+    type_in(&gateway, &["weight", "cache-ro/r3", "70"]);
+    assert_eq!(reads(&gateway, 20), BTreeMap::from([("r2", 10), ("r3", 10)]));
+    assert_eq!(old.ends().unwrap(), ends, "an old connection has nothing to do with weights");
+    assert_eq!(gateway.shares(MASTER_SERVICE, 10).unwrap(), BTreeMap::from([("r1", 10)]));
+
+    let status = gateway.agent.status().unwrap();
+    let r3 = server(&status, "r3").unwrap();
+    assert_eq!((&r3["weight"], &r3["configured_weight"]), (&json!(70), &json!(30)));
+}
+
+#[test]
+fn xdp_weights_change_the_shares_of_new_connections() {
+    weights_change_the_shares_of_new_connections(Attach::Xdp);
+}
+
+#[test]
+fn tc_weights_change_the_shares_of_new_connections() {
+    weights_change_the_shares_of_new_connections(Attach::Tc);
+}
+
+fn drain_lets_old_connections_finish_and_maint_does_not(attach: Attach) {
+    let gateway = Gateway::up(attach).unwrap();
+    let (mut old, ends) = reader_of(&gateway, "r2");
+    let state = |word: &str| type_in(&gateway, &["state", "cache/r2", word]);
+    let stands = || standing(&gateway.agent.status().unwrap(), "cache-ro", "r2").unwrap();
+
+    state("drain");
+    assert_eq!(stands(), ("draining".to_owned(), Some("drained by the operator".to_owned())));
+    assert_eq!(reads(&gateway, 20), BTreeMap::from([("r3", 20)]));
+    assert_eq!(old.ends().unwrap(), ends);
+
+    // It may change its mind.
+    state("ready");
+    assert_eq!(stands(), ("serving".to_owned(), None));
+    assert_eq!(reads(&gateway, 100), BTreeMap::from([("r2", 70), ("r3", 30)]));
+    assert_eq!(old.ends().unwrap(), ends);
+
+    let (mut other, _) = reader_of(&gateway, "r3");
+    state("maint");
+    assert_eq!(stands(), ("out".to_owned(), Some("in maintenance".to_owned())));
+    assert_eq!(old.end(SOON).unwrap(), End::Reset);
+    assert_eq!(reads(&gateway, 20), BTreeMap::from([("r3", 20)]));
+    assert_eq!(gateway.name_of(other.ends().unwrap().server).unwrap(), "r3", "r3 has nothing to do with it");
+
+    state("ready");
+    assert_eq!(reads(&gateway, 100), BTreeMap::from([("r2", 70), ("r3", 30)]));
+}
+
+#[test]
+fn xdp_drain_lets_old_connections_finish_and_maint_does_not() {
+    drain_lets_old_connections_finish_and_maint_does_not(Attach::Xdp);
+}
+
+#[test]
+fn tc_drain_lets_old_connections_finish_and_maint_does_not() {
+    drain_lets_old_connections_finish_and_maint_does_not(Attach::Tc);
+}
+
+/// Without a replica, reads go to the master, until replicas are back.
+#[test]
+fn reads_fall_back_to_the_master() {
+    let gateway = Gateway::up(Attach::Xdp).unwrap();
+    let crowd = Crowd::gather(&gateway, REPLICA_SERVICE, 5, &[Kind::Idle, Kind::Subscriber]).unwrap();
+    for replica in ["cache/r2", "cache/r3"] {
+        type_in(&gateway, &["state", replica, "maint"]);
+    }
+    let fates = crowd.fates(SOON).unwrap();
+    ensure_all(&fates, |fate| fate.end == End::Reset).unwrap();
+    assert_eq!(reads(&gateway, 5), BTreeMap::from([("r1", 5)]));
+    let status = gateway.agent.status().unwrap();
+    let note = Some("is the master; no replica is left".to_owned());
+    assert_eq!(standing(&status, "cache-ro", "r1"), Some(("serving".to_owned(), note)));
+
+    let mut fallen_back = gateway.client(REPLICA_SERVICE).unwrap();
+    type_in(&gateway, &["state", "cache/r3", "ready"]);
+    assert_eq!(reads(&gateway, 5), BTreeMap::from([("r3", 5)]));
+    assert_eq!(gateway.name_of(fallen_back.ends().unwrap().server).unwrap(), "r1", "it may finish there");
+}
+
+/// Maintenance of the master takes its service away: nobody else is the master.
+#[test]
+fn a_master_in_maintenance_is_refused() {
+    let gateway = Gateway::up(Attach::Xdp).unwrap();
+    let mut client = gateway.client(MASTER_SERVICE).unwrap();
+    type_in(&gateway, &["state", "cache-rw/r1", "maint"]);
+    assert_eq!(client.end(SOON).unwrap(), End::Reset);
+    let refused = gateway.client(MASTER_SERVICE).unwrap_err();
+    assert!(format!("{refused:#}").contains("refused"), "{refused:#}");
+    type_in(&gateway, &["state", "cache-rw/r1", "ready"]);
+    assert_eq!(gateway.server_of(MASTER_SERVICE).unwrap(), "r1");
+}
+
+#[test]
+fn status_tells_people_who_serves_and_why() {
+    let gateway = Gateway::up(Attach::Tc).unwrap();
+    type_in(&gateway, &["state", "cache/r3", "drain"]);
+    type_in(&gateway, &["weight", "cache/r2", "35"]);
+    let output = gateway.agent.cli(&["status"]).unwrap();
+    assert_eq!(output.code, Some(0));
+    // Columns are as wide as their content: compare words.
+    let lines: Vec<String> =
+        output.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let has = |beginning: &str| lines.iter().any(|line| line.starts_with(beginning));
+    for beginning in [
+        "service cache-rw 10.0.0.100:6379 master of cache epoch ",
+        "server standing weight because",
+        "r1 serving 100",
+        "r2 out - is a replica",
+        "service cache-ro 10.0.0.100:6380 replicas of cache epoch ",
+        "r1 draining - is the master; replicas serve",
+        "r2 serving 35",
+        "r3 draining - drained by the operator",
+        "group cache master r1: ",
+        "r1 10.0.1.11:6379 up ",
+        "r2 10.0.1.12:6379 up ",
+        "r3 10.0.1.13:6379 up ",
+        "agent ",
+    ] {
+        assert!(has(beginning), "no line begins with {beginning:?}:\n{}", output.stdout);
+    }
+    assert!(output.stdout.contains("35 (configured 70)"), "{}", output.stdout);
+    assert!(output.stdout.contains("eth0 (tc), s1 (tc), s2 (tc), s3 (tc)"), "{}", output.stdout);
+}
+
+#[test]
+fn status_tells_programs_the_same() {
+    let gateway = Gateway::up(Attach::Xdp).unwrap();
+    let output = gateway.agent.cli(&["status", "--json"]).unwrap();
+    assert_eq!((output.code, output.stdout.lines().count()), (Some(0), 1), "{output:?}");
+    let status = gateway.agent.status().unwrap();
+    assert_eq!(status["pid"], gateway.agent.pid().unwrap());
+    assert!(status["uptime_s"].is_u64() && status["version"].is_string());
+    let interfaces = ["eth0", "s1", "s2", "s3"].map(|name| json!({ "name": name, "hook": "xdp" }));
+    assert_eq!(status["interfaces"], json!(interfaces));
+
+    let group = &status["groups"][0];
+    assert_eq!((&group["name"], &group["master"]), (&json!("cache"), &json!("r1")));
+    assert_eq!(group["conflict"], json!([]));
+    for (name, role, link_up, weight) in [
+        ("r1", "master", json!(null), 100),
+        ("r2", "replica", json!(true), 70),
+        ("r3", "replica", json!(true), 30),
+    ] {
+        let server = server(&status, name).unwrap();
+        for (key, expected) in [
+            ("health", json!("up")),
+            ("role", json!(role)),
+            ("link_up", link_up),
+            ("weight", json!(weight)),
+            ("configured_weight", json!(weight)),
+            ("state", json!("ready")),
+            ("failure", json!(null)),
+        ] {
+            assert_eq!(server[key], expected, "{name} {key}");
+        }
+        assert!(server["latency_us"].is_u64() && server["offset"].is_u64() && server["for_s"].is_u64());
+    }
+    for (at, name, listen, route) in
+        [(0, "cache-rw", "10.0.0.100:6379", "master"), (1, "cache-ro", "10.0.0.100:6380", "replicas")]
+    {
+        let service = &status["services"][at];
+        assert_eq!(service["name"], name);
+        assert_eq!(service["listen"], listen);
+        assert_eq!(service["route"], route);
+        assert_eq!(service["group"], "cache");
+        assert_eq!(service["master"], "r1");
+        assert!(service["epoch"].as_u64().unwrap() > 0);
+        assert_eq!(service["members"].as_array().unwrap().len(), 3);
+    }
+    assert!(gateway.counter("flow_created").unwrap() > 0);
+    assert!(gateway.counter("to_server").unwrap() > 0);
+    assert!(gateway.counter("to_client").unwrap() > 0);
+}
+
+#[test]
+fn exit_codes_and_sentences() {
+    let mut gateway = Gateway::up(Attach::Tc).unwrap();
+    let known = "there are cache/r1, cache/r2, cache/r3";
+    for (words, code, sentence) in [
+        (&["status"][..], 0, ""),
+        (&["weight", "cache/r9", "5"], 1, "there is no server cache/r9; "),
+        (&["weight", "cache/r9", "5"], 1, known),
+        (&["state", "other/r1", "drain"], 1, known),
+        (&["weight", "cache/r1", "257"], 1, "weight \"257\" is not one; write 0 to 256"),
+        (&["weight", "r1", "5"], 1, "\"r1\" names no server; write GROUP/SERVER"),
+        (&["state", "cache/r1", "gone"], 2, "[possible values: ready, drain, maint]"),
+        (&["weight", "cache/r1"], 2, "Usage: "),
+        (&["statsu"], 2, "unrecognized subcommand 'statsu'"),
+    ] {
+        let output = gateway.agent.cli(words).unwrap();
+        assert_eq!(output.code, Some(code), "{words:?}: {output:?}");
+        assert!(output.stderr.contains(sentence), "{words:?}: {output:?}");
+    }
+    let check = gateway.agent.cli_with_config(&["check"]).unwrap();
+    assert_eq!(check.code, Some(0), "{check:?}");
+    assert!(check.stdout.contains("is a good configuration: services 2, servers 3"), "{check:?}");
+    // By the configuration the agent is found, too.
+    assert_eq!(gateway.agent.cli_with_config(&["status"]).unwrap().code, Some(0));
+
+    gateway.agent.stop().unwrap();
+    let nobody = format!("no agent answers on {}", gateway.agent.socket().display());
+    for words in [
+        &["status"][..],
+        &["status", "--json"],
+        &["weight", "cache/r2", "1"],
+        &["state", "cache/r2", "drain"],
+    ] {
+        let CliOutput { code, stdout, stderr } = gateway.agent.cli(words).unwrap();
+        assert_eq!((code, stdout.as_str()), (Some(3), ""), "{words:?}");
+        assert!(stderr.contains(&nobody), "{words:?}: {stderr}");
+    }
+}
