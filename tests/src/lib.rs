@@ -2,6 +2,7 @@
 //! network namespaces, real redis-servers, the agent, and ears on the wire. It needs root, and
 //! cleans up after itself.
 
+pub mod bench;
 pub mod e2e;
 pub mod golden;
 pub mod lab;

@@ -182,3 +182,15 @@ fn tc_all_kinds_of_traffic_with_right_checksums() {
 fn tc_all_kinds_of_traffic_with_offload() {
     all_kinds_of_traffic(Attach::Tc, Offload::On);
 }
+
+/// Asked for by name only: it is slower than TC. Its links are pinned like the others.
+#[test]
+fn generic_xdp_serves_and_stays() {
+    let mut gateway = Gateway::up(Attach::XdpGeneric).unwrap();
+    gateway.agent.kill();
+    let load = Benchmark { clients: 5, requests: 500 };
+    load.run(&gateway.lab.client, MASTER_SERVICE).unwrap();
+    gateway.agent.restart().unwrap();
+    gateway.agent.wait_ready().unwrap();
+    load.run(&gateway.lab.client, MASTER_SERVICE).unwrap();
+}

@@ -49,9 +49,12 @@ pub(super) type Snapshot = HashMap<FlowKey, Flow>;
 /// meets a service that knows no such flow, which answers with a RST, too.
 pub(super) fn cut(flows: &Snapshot, fenced: impl Fn(&Flow) -> bool) -> Sweep {
     let mut sweep = Sweep::default();
-    for (key, forward) in flows.iter().filter(|(_, flow)| flow.is_forward() && fenced(flow)) {
+    let fenced = flows.iter().filter(|(_, flow)| flow.is_forward() && fenced(flow));
+    // Those that live come first. One that has seen a RST may still live, if its other end did not believe it.
+    let (closed, live): (Vec<_>, Vec<_>) = fenced.partition(|(_, flow)| flow.state().is_closed());
+    for (key, forward) in live.into_iter().chain(closed) {
         let peer = forward.peer_key();
-        // Not if the ends have closed it themselves; `RESET` alone may be the mark of the datapath's own RST to one end.
+        // Both ends have closed it themselves: there is nobody to tell.
         if !forward.state().has(FlowState::CLIENT_FIN | FlowState::SERVER_FIN) {
             sweep.resets.extend(resets(key, forward, flows.get(&peer)));
         }

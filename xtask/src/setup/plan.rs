@@ -10,8 +10,8 @@ const LINKER_LLVMS: std::ops::RangeInclusive<u32> = 21..=23;
 /// aya needs this much of a compiler.
 const MIN_RUSTC_MINOR: u32 = 87;
 
-/// Programs that the lab and the tests call, with Debian's packages.
-pub(super) const PROGRAMS: [(&str, &str); 8] = [
+/// Programs that the lab, the tests and the benchmarks call, with Debian's packages.
+pub(super) const PROGRAMS: [(&str, &str); 9] = [
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("redis-benchmark", "redis-tools"),
@@ -20,6 +20,7 @@ pub(super) const PROGRAMS: [(&str, &str); 8] = [
     ("ss", "iproute2"),
     ("ethtool", "ethtool"),
     ("sysctl", "procps"),
+    ("haproxy", "haproxy"),
 ];
 
 /// Debian's compiler. `llvm-N-dev` for the linker comes when the compiler has told its N.
