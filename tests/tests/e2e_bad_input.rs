@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -220,34 +220,55 @@ fn an_admin_socket_in_use() {
     assert_intruder_refused(&gateway, Attach::Tc, "agent.sock", &sentence);
 }
 
-/// Runs the agent as nobody, with the capabilities named.
-fn as_nobody(lab: &Lab, capabilities: &str) -> CliOutput {
+/// A program that runs the agent's as nobody, with the capabilities named.
+fn as_nobody(lab: &Lab, capabilities: &str) -> PathBuf {
     // Where the binary was built, nobody may have no way in.
     let binary = lab.claim().path("redirector");
     fs::copy(agent_binary().unwrap(), &binary).unwrap();
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
-    let config = lab.claim().path("agent.toml");
-    fs::write(&config, AgentOptions::default().config_text(lab).unwrap()).unwrap();
-    let mut command = lab.gateway.command("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    if !capabilities.is_empty() {
-        command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
+    let wrapper = lab.claim().path("as-nobody");
+    let script = format!(
+        "#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups \
+         --inh-caps={capabilities} --ambient-caps={capabilities} {} \"$@\"\n",
+        binary.display()
+    );
+    fs::write(&wrapper, script).unwrap();
+    for program in [&binary, &wrapper] {
+        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    command.arg(binary).args(["run", "--config"]).arg(config);
-    CliOutput::of(&mut command).unwrap()
+    wrapper
 }
 
 #[test]
-fn without_root() {
+fn without_root_and_without_the_capabilities() {
     let lab = lab();
-    for capabilities in ["", "+net_raw", "+net_admin,+net_raw"] {
-        let output = as_nobody(&lab, capabilities);
-        assert_eq!(output.code, Some(1), "{output:?}");
-        let sentence = "CAP_PERFMON, CAP_BPF: start it as root, or give it what it lacks";
-        assert!(output.stderr.contains("steering the datapath takes CAP_"), "{capabilities}: {output:?}");
-        assert!(output.stderr.contains(sentence), "{capabilities}: {output:?}");
+    for (capabilities, lacking) in [
+        ("-all", &["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_PERFMON", "CAP_BPF"][..]),
+        ("-all,+net_raw", &["CAP_NET_ADMIN", "CAP_PERFMON", "CAP_BPF"]),
+        ("-all,+net_admin,+net_raw,+bpf", &["CAP_PERFMON"]),
+    ] {
+        let binary = Some(as_nobody(&lab, capabilities));
+        let refused = refused(&lab, &AgentOptions { binary, ..AgentOptions::default() });
+        refused.assert(1, &format!("steering the datapath takes {}: ", lacking.join(", ")));
         assert_untouched(&lab, &lab.claim().pins());
     }
+}
+
+#[test]
+fn without_root_but_with_the_capabilities() {
+    let lab = lab();
+    let folder = lab.claim().path("nobody");
+    fs::create_dir(&folder).unwrap();
+    chown(&folder, Some(65534), Some(65534)).unwrap();
+    let binary = Some(as_nobody(&lab, "-all,+net_admin,+net_raw,+bpf,+perfmon"));
+    let options = altered(&lab, Attach::Xdp, &[("/agent.sock\"", "/nobody/agent.sock\"")]);
+    let options = AgentOptions { name: "nobody/agent".to_owned(), binary, ..options };
+    let mut agent = Agent::start(&lab, &options).unwrap();
+    agent.wait_ready().unwrap();
+    assert_eq!(lab.redis_cli(MASTER_SERVICE, &["PING"]).unwrap(), "PONG");
+    agent.stop().unwrap();
+    let detached = agent.cli_with_config(&["detach"]).unwrap();
+    assert_eq!(detached.code, Some(0), "{detached:?}");
+    assert_untouched(&lab, &lab.claim().pins());
 }
 
 /// What `status` says of a server, once it is down.
