@@ -34,6 +34,8 @@ counters! {
     ToServer = "to_server",
     /// Sent to a client.
     ToClient = "to_client",
+    /// An ICMP error about a flow, sent on to the sender of the packet that it quotes.
+    IcmpError = "icmp_error",
     /// A new flow was made (counted beside `to_server`).
     FlowCreated = "flow_created",
     /// Reset: the flow's server has lost its place in the service.
@@ -48,6 +50,8 @@ counters! {
     RefusedTableFull = "refused_table_full",
     /// Dropped: a RST that belongs to no flow, or to a fenced one; it is never answered.
     DropReset = "drop_reset",
+    /// Dropped: an ICMP error about a fenced flow.
+    DropFencedError = "drop_fenced_error",
     /// Dropped: a copy of a SYN whose flow another processor was just making.
     DropDuplicate = "drop_duplicate",
     /// Dropped: time to live ran out.

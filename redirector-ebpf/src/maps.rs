@@ -30,12 +30,10 @@ static COUNTERS: PerCpuArray<u64> = PerCpuArray::pinned(Counter::COUNT, 0);
 /// The kernel's maps.
 pub(crate) struct Maps;
 
-impl Maps {
-    /// Has this processor's count just reached a power of two? So that a fault is told, and told again, but no log is filled.
-    #[inline(always)]
-    pub(crate) fn is_milestone(&self, counter: Counter) -> bool {
-        COUNTERS.get(counter.index()).is_some_and(|count| count.is_power_of_two())
-    }
+/// Has this processor's count just reached a power of two? So that a fault is told, and told again, but no log is filled.
+#[inline(always)]
+pub(crate) fn is_milestone(counter: Counter) -> bool {
+    COUNTERS.get(counter.index()).is_some_and(|count| count.is_power_of_two())
 }
 
 /// `-EEXIST`, what a no-exist insertion says to an entry that is there.

@@ -68,7 +68,7 @@ pub struct Segment {
 
 const ETHER_TYPE_IPV4: u16 = 0x0800u16.to_be();
 /// More-fragments bit and fragment offset.
-const FRAGMENT: u16 = 0x3fff;
+pub(crate) const FRAGMENT: u16 = 0x3fff;
 
 #[inline(always)]
 pub fn parse(packet: &impl Packet) -> Result<Segment, Counter> {

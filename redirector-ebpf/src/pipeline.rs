@@ -3,7 +3,7 @@
 use redirector_common::{Counter, Flow, FlowKey, FlowState, Hop, Service, ServiceKey};
 
 use crate::{
-    conntrack,
+    conntrack, icmp,
     nat::{self, Translation},
     packet::{OutOfBounds, Packet},
     parse::{Segment, parse},
@@ -17,6 +17,7 @@ use crate::{
 #[inline(always)]
 pub fn run<P: Packet, T: Tables>(packet: &mut P, tables: &T, now: u64) -> Verdict {
     let verdict = match parse(packet) {
+        Err(reason @ Counter::PassNotTcp) => icmp::run(packet, tables, reason),
         Err(reason) => Verdict::pass(reason),
         Ok(segment) => match live_flow(tables, &segment) {
             Some(flow) => established(packet, tables, &segment, flow, now),

@@ -17,7 +17,10 @@ use redirector_ebpf::{
     verdict::Action,
 };
 
-use crate::{direct::Direct, maps::Maps};
+use crate::{
+    direct::Direct,
+    maps::{Maps, is_milestone},
+};
 
 #[classifier]
 pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
@@ -31,7 +34,7 @@ pub(crate) fn redirector_tc(ctx: TcContext) -> i32 {
     }
     frame.pull();
     let verdict = pipeline::run(&mut frame, &Maps, now);
-    if verdict.counter == Counter::DropInternal && Maps.is_milestone(verdict.counter) {
+    if verdict.counter == Counter::DropInternal && is_milestone(verdict.counter) {
         error!(
             &frame.0,
             "the tables contradict each other, or a packet could not be changed; it was dropped"

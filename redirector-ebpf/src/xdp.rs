@@ -16,7 +16,10 @@ use redirector_ebpf::{
     verdict::Action,
 };
 
-use crate::{direct::Direct, maps::Maps};
+use crate::{
+    direct::Direct,
+    maps::{Maps, is_milestone},
+};
 
 #[xdp]
 pub(crate) fn redirector_xdp(ctx: XdpContext) -> u32 {
@@ -24,7 +27,7 @@ pub(crate) fn redirector_xdp(ctx: XdpContext) -> u32 {
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     let mut frame = Frame(ctx);
     let verdict = pipeline::run(&mut frame, &Maps, now);
-    if verdict.counter == Counter::DropInternal && Maps.is_milestone(verdict.counter) {
+    if verdict.counter == Counter::DropInternal && is_milestone(verdict.counter) {
         error!(
             &frame.0,
             "the tables contradict each other, or a packet could not be changed; it was dropped"

@@ -4,8 +4,9 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::fs::chown,
     path::{Path, PathBuf},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -224,16 +225,18 @@ fn an_admin_socket_in_use() {
 fn as_nobody(lab: &Lab, capabilities: &str) -> PathBuf {
     // Where the binary was built, nobody may have no way in.
     let binary = lab.claim().path("redirector");
-    fs::copy(agent_binary().unwrap(), &binary).unwrap();
-    let wrapper = lab.claim().path("as-nobody");
     let script = format!(
         "#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups \
          --inh-caps={capabilities} --ambient-caps={capabilities} {} \"$@\"\n",
         binary.display()
     );
-    fs::write(&wrapper, script).unwrap();
-    for program in [&binary, &wrapper] {
-        fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = lab.claim().path("as-nobody.sh");
+    fs::write(&text, script).unwrap();
+    let wrapper = lab.claim().path("as-nobody");
+    // By another process: what this one writes, a fork of it may hold open when it is to be run ("text file busy").
+    for (from, to) in [(agent_binary().unwrap(), &binary), (text, &wrapper)] {
+        let status = Command::new("install").arg("--mode=0755").arg(from).arg(to).status();
+        assert!(status.unwrap().success());
     }
     wrapper
 }

@@ -147,6 +147,38 @@ impl Tcp {
     }
 }
 
+/// An ICMP error in an Ethernet frame.
+#[derive(Debug, Clone)]
+pub struct IcmpError {
+    pub macs: ([u8; 6], [u8; 6]),
+    pub src: Ipv4Addr,
+    pub dst: Ipv4Addr,
+    pub ttl: u8,
+    pub kind: u8,
+    pub code: u8,
+    /// The datagram that it quotes, or the beginning of it.
+    pub quoted: Vec<u8>,
+}
+
+impl IcmpError {
+    /// "Fragmentation needed" about a segment, of which `length` bytes are quoted.
+    pub fn too_large(macs: ([u8; 6], [u8; 6]), src: Ipv4Addr, about: &Tcp, length: usize) -> Self {
+        let datagram = &about.frame()[14..];
+        let quoted = datagram[..length.min(datagram.len())].to_vec();
+        Self { macs, src, dst: about.src.0, ttl: 60, kind: 3, code: 4, quoted }
+    }
+
+    pub fn frame(&self) -> Vec<u8> {
+        let builder = PacketBuilder::ethernet2(self.macs.0, self.macs.1)
+            .ipv4(self.src.octets(), self.dst.octets(), self.ttl)
+            // An MTU of 1400 (RFC 1191 §4).
+            .icmpv4_raw(self.kind, self.code, [0, 0, 0x05, 0x78]);
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &self.quoted).expect("a vector takes it");
+        frame
+    }
+}
+
 /// A frame as a failed assertion should show it: what it says, then its bytes.
 pub fn show(frame: &[u8]) -> String {
     let mut hex = String::new();
