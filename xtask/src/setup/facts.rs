@@ -44,7 +44,7 @@ pub(super) fn gather(host: &Host) -> Facts {
         debian: Path::new(DEBIAN_CARGO).exists().then(|| rustc(|| host.as_user(DEBIAN_RUSTC))).flatten(),
         nightly: has_rustup.then(|| rustc(|| nightly_rustc(host))).flatten(),
         linker_llvm: linker_llvm(host),
-        missing_programs: super::plan::PROGRAMS
+        missing_programs: super::needs::PROGRAMS
             .iter()
             .map(|(program, _)| *program)
             .filter(|program| find_program(program).is_none())
@@ -82,7 +82,7 @@ fn linker_llvm(host: &Host) -> Option<u32> {
 
 /// Finds bpf-linker's `"features":["llvm-22"]` in cargo's list of installed packages.
 fn parse_linker_llvm(installs: &str) -> Option<u32> {
-    let (_, entry) = installs.split_once(&format!("\"bpf-linker {} ", super::plan::LINKER_VERSION))?;
+    let (_, entry) = installs.split_once(&format!("\"bpf-linker {} ", super::needs::LINKER_VERSION))?;
     let (_, feature) = entry.split_once("\"features\":[\"llvm-")?;
     feature.split('"').next()?.parse().ok()
 }

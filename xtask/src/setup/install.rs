@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, bail};
 use super::{
     apt::Apt,
     facts::{self, Facts, Rustc},
-    plan::{self, Attempt, Compiler, DEBIAN_COMPILER, LINKER_VERSION, Plan, RuledOut, Step},
+    needs::{DEBIAN_COMPILER, LINKER_VERSION},
+    plan::{self, Attempt, Compiler, Plan, RuledOut, Step},
 };
 use crate::{
     bpf::{self, Route},

@@ -6,6 +6,7 @@ mod apt;
 mod facts;
 mod install;
 mod lint_tools;
+mod needs;
 mod plan;
 
 use anyhow::Result;
