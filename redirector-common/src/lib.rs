@@ -12,12 +12,14 @@ mod flow;
 pub mod limits;
 pub mod names;
 mod service;
+mod traffic;
 
 pub use addr::Addr;
 pub use backend::{Backend, Hop};
 pub use counter::Counter;
 pub use flow::{Flow, FlowKey, FlowState};
 pub use service::{Service, ServiceKey};
+pub use traffic::Traffic;
 
 /// Marks types whose bytes may be copied in and out of a map.
 macro_rules! plain {
@@ -37,4 +39,5 @@ plain! {
     Backend = 72,
     ServiceKey = 20,
     Service = 24,
+    Traffic = 40,
 }

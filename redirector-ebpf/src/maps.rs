@@ -10,7 +10,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray},
 };
-use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, limits};
+use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, Traffic, limits};
 use redirector_ebpf::tables::{FlowRef, InsertError, Tables};
 
 #[map]
@@ -26,6 +26,11 @@ static SLOTS: Array<u32> = Array::pinned(limits::SLOT_TABLE, 0);
 static TICKETS: Array<u64> = Array::pinned(limits::SERVICES, 0);
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::pinned(Counter::COUNT, 0);
+
+#[map]
+static TRAFFIC: PerCpuArray<Traffic> = PerCpuArray::pinned(limits::BACKENDS, 0);
+#[map]
+static REFUSALS: PerCpuArray<u64> = PerCpuArray::pinned(limits::SERVICES, 0);
 
 /// The kernel's maps.
 pub(crate) struct Maps;
@@ -90,6 +95,37 @@ impl Tables for Maps {
         if let Some(count) = COUNTERS.get_ptr_mut(counter.index()) {
             // SAFETY: this processor's own copy.
             unsafe { *count += 1 };
+        }
+    }
+    #[inline(always)]
+    fn account(&self, backend: u32, direction: u32, bytes: u64) {
+        if let Some(traffic) = TRAFFIC.get_ptr_mut(backend) {
+            // SAFETY: this processor's own copy.
+            unsafe {
+                if direction == Flow::FORWARD {
+                    (*traffic).packets_to_server += 1;
+                    (*traffic).bytes_to_server += bytes;
+                } else {
+                    (*traffic).packets_to_client += 1;
+                    (*traffic).bytes_to_client += bytes;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn account_flow(&self, backend: u32) {
+        if let Some(traffic) = TRAFFIC.get_ptr_mut(backend) {
+            // SAFETY: as above.
+            unsafe { (*traffic).flows += 1 };
+        }
+    }
+
+    #[inline(always)]
+    fn account_refusal(&self, service: u32) {
+        if let Some(refusals) = REFUSALS.get_ptr_mut(service) {
+            // SAFETY: as above.
+            unsafe { *refusals += 1 };
         }
     }
 }

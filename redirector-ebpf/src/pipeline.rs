@@ -72,6 +72,7 @@ fn established<P: Packet, T: Tables>(
     let verdict = forward(packet, segment, &to, &hop, counter);
     if verdict.counter == counter {
         conntrack::track(tables, flow, segment, now);
+        tables.account(flow.backend(), flow.direction(), packet.len() as u64);
     }
     verdict
 }
@@ -83,8 +84,10 @@ fn unknown<P: Packet, T: Tables>(packet: &mut P, tables: &T, segment: &Segment, 
         return Verdict::pass(Counter::PassNotOurs);
     };
     if segment.flags.opens() {
-        open(packet, tables, segment, service, now)
-            .unwrap_or_else(|counter| reset::refuse(packet, segment, counter))
+        open(packet, tables, segment, service, now).unwrap_or_else(|counter| {
+            tables.account_refusal(service.id);
+            reset::refuse(packet, segment, counter)
+        })
     } else {
         reset::refuse(packet, segment, Counter::ResetNoFlow)
     }
@@ -143,6 +146,8 @@ fn open<P: Packet, T: Tables>(
     match tables.insert_flow(&client, &flow) {
         Ok(()) => {
             tables.count(Counter::FlowCreated);
+            tables.account_flow(id);
+            tables.account(id, Flow::FORWARD, packet.len() as u64);
             Ok(forward(packet, segment, &to, &backend.hop, Counter::ToServer))
         }
         Err(error) => {

@@ -24,6 +24,12 @@ pub trait Tables {
     /// The next round-robin ticket of a service: 0, 1, 2, … each given out once.
     fn ticket(&self, service: u32) -> Option<u64>;
     fn count(&self, counter: Counter);
+    /// A packet of `bytes` has gone through a backend, in a direction as flows have it.
+    fn account(&self, backend: u32, direction: u32, bytes: u64);
+    /// A backend has got a new flow.
+    fn account_flow(&self, backend: u32);
+    /// A service has refused a connection.
+    fn account_refusal(&self, service: u32);
 }
 
 /// A flow entry in place. Other processors may write to it at the same time, so its live fields are read and written one

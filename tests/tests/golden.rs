@@ -1,6 +1,6 @@
 //! The packet table through both executors.
 
-use redirector_tests::golden::{Hook, Host, Kernel, cases, check};
+use redirector_tests::golden::{Executor as _, Hook, Host, Kernel, cases, check};
 
 #[test]
 fn the_pipeline_does_what_the_table_says() {
@@ -15,6 +15,7 @@ fn the_bytecode_does_what_the_table_says(hook: Hook) {
     for case in cases::all() {
         let (expected, found) = (check(&case, &mut host), check(&case, &mut kernel));
         assert_eq!(found, expected, "{}: the flow tables differ", case.name);
+        assert_eq!(kernel.accounts(), host.accounts(), "{}: the accounts differ", case.name);
     }
 }
 

@@ -7,9 +7,10 @@ use std::{
 
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, IterableMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, IterableMap, Map, MapData, MapError, PerCpuArray, PerCpuValues},
+    util::nr_cpus,
 };
-use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, limits, names};
+use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, Traffic, limits, names};
 
 use super::{
     error::{DataplaneError, Result},
@@ -22,6 +23,8 @@ pub(super) struct Maps {
     backends: Array<MapData, Backend>,
     slots: Array<MapData, u32>,
     counters: PerCpuArray<MapData, u64>,
+    traffic: PerCpuArray<MapData, Traffic>,
+    refusals: PerCpuArray<MapData, u64>,
 }
 
 impl fmt::Debug for Maps {
@@ -37,6 +40,8 @@ impl Maps {
             backends: take(ebpf, names::BACKENDS)?,
             slots: take(ebpf, names::SLOTS)?,
             counters: take(ebpf, names::COUNTERS)?,
+            traffic: take(ebpf, names::TRAFFIC)?,
+            refusals: take(ebpf, names::REFUSALS)?,
         })
     }
 
@@ -65,6 +70,10 @@ impl Maps {
     pub(super) fn apply(&mut self, op: &Op) -> Result<()> {
         match op {
             Op::WriteBackend { id, backend } => {
+                if backend.owner == 0 {
+                    // Whoever gets the entry next begins at nothing.
+                    clear(&mut self.traffic, *id, names::TRAFFIC)?;
+                }
                 self.backends.set(*id, backend, 0).map_err(failed("write", names::BACKENDS))
             }
             Op::WriteSlots { service, bank, slots } => {
@@ -75,6 +84,9 @@ impl Maps {
                 Ok(())
             }
             Op::Switch { key, service } => {
+                if service.epoch == 1 {
+                    clear(&mut self.refusals, service.id, names::REFUSALS)?;
+                }
                 self.services.insert(key, service, 0).map_err(failed("write", names::SERVICES))
             }
             Op::RemoveService { key } => match self.services.remove(key) {
@@ -83,6 +95,17 @@ impl Maps {
             },
             Op::Reset { .. } => Ok(()),
         }
+    }
+
+    /// What has gone through a backend, summed over the processors.
+    pub(super) fn traffic(&self, backend: u32) -> Result<Traffic> {
+        let values = self.traffic.get(&backend, 0).map_err(failed("read", names::TRAFFIC))?;
+        Ok(values.iter().fold(Traffic::default(), |sum, value| sum.plus(*value)))
+    }
+
+    /// Connections that a service has refused, summed over the processors.
+    pub(super) fn refusals(&self, service: u32) -> Result<u64> {
+        Ok(self.refusals.get(&service, 0).map_err(failed("read", names::REFUSALS))?.iter().sum())
     }
 
     /// Every counter, summed over the processors.
@@ -96,6 +119,15 @@ impl Maps {
             })
             .collect()
     }
+}
+
+/// Sets an entry to nothing, for every processor.
+fn clear<V: Pod + Default>(map: &mut PerCpuArray<MapData, V>, index: u32, name: &'static str) -> Result<()> {
+    let cpus = nr_cpus()
+        .map_err(|(_, source)| DataplaneError::Os { what: "cannot count the processors", source })?;
+    let nothing = PerCpuValues::try_from(vec![V::default(); cpus])
+        .map_err(|source| DataplaneError::Os { what: "cannot count the processors", source })?;
+    map.set(index, nothing, 0).map_err(failed("write", name))
 }
 
 /// The flow table; it is swept beside the agent, so it is not one of [`Maps`].

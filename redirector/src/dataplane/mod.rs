@@ -25,5 +25,5 @@ pub use error::DataplaneError;
 pub use netlink::{HostAddress, Interface, Netlink};
 pub use pins::remove as remove_pins;
 pub use sweep::Timeouts;
-pub use sweeper::{Aftermath, Collection};
+pub use sweeper::{Aftermath, Census, Collection};
 pub use writer::Dataplane;

@@ -7,7 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddrV4,
+    net::{SocketAddr, SocketAddrV4},
 };
 
 use redirector_common::{Addr, Backend, Hop, Service, ServiceKey, limits};
@@ -46,6 +46,22 @@ pub struct Applied {
     pub services: BTreeMap<ServiceKey, AppliedService>,
     /// In use, by id.
     pub backends: BTreeMap<u32, Backend>,
+}
+
+impl Applied {
+    pub fn service(&self, listen: SocketAddr) -> Option<&AppliedService> {
+        let SocketAddr::V4(listen) = listen else { return None };
+        self.services.get(&service_key(listen))
+    }
+
+    /// The backend that a server is in the service at `listen`, and its id.
+    pub fn backend(&self, listen: SocketAddr, server: SocketAddr) -> Option<(u32, &Backend)> {
+        let owner = self.service(listen)?.service.id + 1;
+        let (addr, port) = (Addr::from(server.ip()), server.port().to_be());
+        let found =
+            |backend: &Backend| backend.owner == owner && backend.addr == addr && backend.port == port;
+        self.backends.iter().find(|(_, backend)| found(backend)).map(|(id, backend)| (*id, backend))
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -117,6 +117,26 @@ impl Collection {
     }
 }
 
+/// A count of the connections that are there.
+#[derive(Debug)]
+pub struct Census {
+    pub(super) sweeper: Arc<Mutex<Sweeper>>,
+}
+
+impl Census {
+    /// Connections by backend, half-open ones included, closed ones not. Reads the whole table: blocks.
+    pub fn run(self) -> Result<BTreeMap<u32, u64>> {
+        let sweeper = self.sweeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = BTreeMap::new();
+        for flow in sweeper.snapshot()?.values() {
+            if flow.is_forward() && !flow.state().is_closed() {
+                *connections.entry(flow.backend).or_default() += 1;
+            }
+        }
+        Ok(connections)
+    }
+}
+
 /// The clock of the flow entries: `bpf_ktime_get_coarse_ns` is `CLOCK_MONOTONIC_COARSE`.
 fn monotonic_ns() -> u64 {
     use nix::time::{ClockId, clock_gettime};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::{Ebpf, EbpfLoader, util::KernelVersion};
-use redirector_common::{Counter, names};
+use redirector_common::{Counter, Traffic, names};
 
 use super::{
     attach::{self, Hook},
@@ -19,7 +19,7 @@ use super::{
     netlink::Interface,
     pins::Pins,
     plan::{self, Applied, DesiredService, Op, Ports},
-    sweeper::{Aftermath, Collection, Fences, Sweeper},
+    sweeper::{Aftermath, Census, Collection, Fences, Sweeper},
 };
 use crate::config::Gateway;
 
@@ -118,8 +118,18 @@ impl Dataplane {
 
     /// How often the answer for the service at `listen` has changed.
     pub fn epoch(&self, listen: SocketAddr) -> Option<u64> {
-        let SocketAddr::V4(listen) = listen else { return None };
-        Some(self.applied.services.get(&plan::service_key(listen))?.service.epoch)
+        Some(self.applied.service(listen)?.service.epoch)
+    }
+
+    /// What has gone through a server in the service at `listen`; nothing is known of a server that never was in it.
+    pub fn traffic(&self, listen: SocketAddr, server: SocketAddr) -> Option<Traffic> {
+        let (id, _) = self.applied.backend(listen, server)?;
+        self.maps.traffic(id).ok()
+    }
+
+    /// Connections that the service at `listen` has refused.
+    pub fn refusals(&self, listen: SocketAddr) -> Option<u64> {
+        self.maps.refusals(self.applied.service(listen)?.service.id).ok()
     }
 
     /// The hook of each interface, in the order of the configuration.
@@ -166,6 +176,11 @@ impl Dataplane {
         let closed = self.applied.backends.iter().filter(|(_, backend)| !backend.is_open());
         let closed = closed.map(|(id, _)| *id).collect();
         Collection { sweeper: Arc::clone(&self.sweeper), fences: self.fences(), closed }
+    }
+
+    /// What counts the connections; to be run beside the agent.
+    pub fn census(&self) -> Census {
+        Census { sweeper: Arc::clone(&self.sweeper) }
     }
 
     /// Frees those of `idle` that are no member of any service.

@@ -6,7 +6,7 @@ use std::{
     ptr::NonNull,
 };
 
-use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, limits};
+use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, Traffic, limits};
 use redirector_ebpf::{
     FlowRef, Packet, Tables,
     checksum::Delta,
@@ -16,7 +16,7 @@ use redirector_ebpf::{
     verdict::Action,
 };
 
-use super::{Class, Executor, World, world::INGRESS};
+use super::{Accounts, Class, Executor, World, world::INGRESS};
 
 /// A packet in memory, with a complete checksum.
 #[derive(Debug, Clone)]
@@ -71,6 +71,8 @@ pub struct HostTables {
     backends: Vec<Backend>,
     tickets: RefCell<HashMap<u32, u64>>,
     counters: RefCell<Vec<u64>>,
+    traffic: RefCell<BTreeMap<u32, Traffic>>,
+    refusals: RefCell<BTreeMap<u32, u64>>,
     capacity: Cell<usize>,
 }
 
@@ -119,6 +121,26 @@ impl Tables for HostTables {
     fn count(&self, counter: Counter) {
         self.counters.borrow_mut()[counter.index() as usize] += 1;
     }
+
+    fn account(&self, backend: u32, direction: u32, bytes: u64) {
+        let mut traffic = self.traffic.borrow_mut();
+        let traffic = traffic.entry(backend).or_default();
+        let (packets, sum) = if direction == Flow::FORWARD {
+            (&mut traffic.packets_to_server, &mut traffic.bytes_to_server)
+        } else {
+            (&mut traffic.packets_to_client, &mut traffic.bytes_to_client)
+        };
+        *packets += 1;
+        *sum += bytes;
+    }
+
+    fn account_flow(&self, backend: u32) {
+        self.traffic.borrow_mut().entry(backend).or_default().flows += 1;
+    }
+
+    fn account_refusal(&self, service: u32) {
+        *self.refusals.borrow_mut().entry(service).or_default() += 1;
+    }
 }
 
 /// The pure executor.
@@ -160,6 +182,13 @@ impl Executor for Host {
 
     fn counters(&self) -> Vec<u64> {
         self.tables.counters.borrow().clone()
+    }
+
+    fn accounts(&self) -> Accounts {
+        Accounts {
+            traffic: self.tables.traffic.borrow().clone(),
+            refusals: self.tables.refusals.borrow().clone(),
+        }
     }
 
     fn flows(&self) -> BTreeMap<FlowKey, Flow> {

@@ -9,12 +9,12 @@ use std::{
 
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, MapData, PerCpuArray},
+    maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues},
     programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp},
 };
-use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, limits, names};
+use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, Traffic, limits, names};
 
-use super::{Class, Executor, World};
+use super::{Accounts, Class, Executor, World};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
@@ -32,6 +32,10 @@ impl fmt::Debug for Kernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Kernel({:?})", self.hook)
     }
+}
+
+fn nr_cpus(what: &str) -> usize {
+    aya::util::nr_cpus().unwrap_or_else(|(_, error)| panic!("{what} for each processor: {error}"))
 }
 
 /// The object that the agent carries, where the build has left it.
@@ -104,6 +108,19 @@ impl Executor for Kernel {
         for service in 0..limits::SERVICES {
             tickets.set(service, 0, 0).expect("within the array");
         }
+        let none = |name| PerCpuValues::try_from(vec![Traffic::default(); nr_cpus(name)]).expect("one each");
+        let mut traffic: PerCpuArray<_, Traffic> =
+            PerCpuArray::try_from(self.ebpf.map_mut(names::TRAFFIC).expect("it is there")).expect("traffic");
+        for backend in 0..16 {
+            traffic.set(backend, none("traffic"), 0).expect("within the array");
+        }
+        let mut refusals: PerCpuArray<_, u64> =
+            PerCpuArray::try_from(self.ebpf.map_mut(names::REFUSALS).expect("it is there"))
+                .expect("refusals");
+        for service in 0..16 {
+            let none = PerCpuValues::try_from(vec![0; nr_cpus("refusals")]).expect("one each");
+            refusals.set(service, none, 0).expect("within the array");
+        }
         self.update(world);
     }
 
@@ -155,6 +172,26 @@ impl Executor for Kernel {
         (0..Counter::COUNT)
             .map(|index| counters.get(&index, 0).expect("within the array").iter().sum())
             .collect()
+    }
+
+    fn accounts(&self) -> Accounts {
+        let traffic: PerCpuArray<_, Traffic> =
+            PerCpuArray::try_from(self.ebpf.map(names::TRAFFIC).expect("it is there")).expect("traffic");
+        let refusals: PerCpuArray<_, u64> =
+            PerCpuArray::try_from(self.ebpf.map(names::REFUSALS).expect("it is there")).expect("refusals");
+        let mut accounts = Accounts::default();
+        for id in 0..16 {
+            let values = traffic.get(&id, 0).expect("within the array");
+            let sum = values.iter().fold(Traffic::default(), |sum, value| sum.plus(*value));
+            if sum != Traffic::default() {
+                accounts.traffic.insert(id, sum);
+            }
+            let sum: u64 = refusals.get(&id, 0).expect("within the array").iter().sum();
+            if sum != 0 {
+                accounts.refusals.insert(id, sum);
+            }
+        }
+        accounts
     }
 
     fn flows(&self) -> BTreeMap<FlowKey, Flow> {

@@ -16,7 +16,7 @@ pub mod world;
 
 use std::collections::BTreeMap;
 
-use redirector_common::{Counter, Flow, FlowKey};
+use redirector_common::{Counter, Flow, FlowKey, Traffic};
 
 pub use host::{Host, HostPacket, HostTables};
 pub use kernel::{Hook, Kernel};
@@ -30,6 +30,13 @@ pub enum Class {
     Transmit,
 }
 
+/// Traffic by backend and refusals by service, as far as there were any.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accounts {
+    pub traffic: BTreeMap<u32, Traffic>,
+    pub refusals: BTreeMap<u32, u64>,
+}
+
 /// Something that packets can be sent through.
 pub trait Executor {
     /// Forgets everything and takes over this world.
@@ -39,6 +46,8 @@ pub trait Executor {
     /// `None`: the kernel makes no such packet for a test run of this hook.
     fn run(&mut self, frame: &[u8]) -> Option<(Class, Vec<u8>)>;
     fn counters(&self) -> Vec<u64>;
+    /// What was accounted since the last reset.
+    fn accounts(&self) -> Accounts;
     /// The flow table; times are set to zero, because a test run has a clock of its own.
     fn flows(&self) -> BTreeMap<FlowKey, Flow>;
 }
