@@ -210,7 +210,8 @@ fn detach_leaves_nothing(attach: Attach) {
     assert_eq!(detached.code, Some(0), "{detached:?}");
     assert!(detached.stdout.contains(&format!("removed virtual address {VIRTUAL}")), "{detached:?}");
     assert!(!pins.exists());
-    wait_programs(&gateway, &[]);
+    // It has waited for the kernel to let go.
+    assert_eq!(attached_programs(&gateway.lab.gateway).unwrap(), [""; 0]);
     let held = addresses(&gateway.lab.gateway).unwrap();
     assert!(held.iter().all(|(address, _)| *address != VIRTUAL), "{held:?}");
     assert!(gateway.client(MASTER_SERVICE).is_err());
@@ -243,6 +244,33 @@ fn detach_leaves_an_address_of_somebody_else() {
     agent.stop().unwrap();
     assert_eq!(agent.cli_with_config(&["detach"]).unwrap().code, Some(0));
     assert!(addresses(&lab.gateway).unwrap().contains(&(VIRTUAL, "eth0".to_owned())));
+}
+
+/// An agent that is refused at the last of its interfaces leaves the others as it has found them.
+#[test]
+fn a_refused_restart_takes_back_what_it_has_attached() {
+    let lab = Lab::new(&Options::default()).unwrap();
+    // A bridge has no native XDP.
+    lab.gateway.ip(&["link add bridge0 type bridge", "link set bridge0 up"]).unwrap();
+    let options = AgentOptions::default();
+    let whole = options.config_text(&lab).unwrap();
+    let config = Some(whole.replace(", \"s3\"]", "]"));
+    let mut agent = Agent::start(&lab, &AgentOptions { config, ..options }).unwrap();
+    agent.wait_ready().unwrap();
+    let mut gateway = Gateway { agent, lab };
+    let programs = ["eth0 xdp", "s1 xdp", "s2 xdp"].map(str::to_owned);
+    wait_programs(&gateway, &programs);
+    let mut client = gateway.client(MASTER_SERVICE).unwrap();
+
+    gateway.agent.stop().unwrap();
+    std::fs::write(gateway.agent.config_path(), whole.replace("\"s3\"]", "\"s3\", \"bridge0\"]")).unwrap();
+    gateway.agent.restart().unwrap();
+    assert_eq!(gateway.agent.wait_exit().unwrap().code(), Some(1));
+    let sentence = "interface bridge0 cannot run native XDP";
+    assert!(gateway.agent.log().contains(sentence), "{}", gateway.agent.log());
+    wait_programs(&gateway, &programs);
+    assert_eq!(client.call::<String>(&["SET", "still", "here"]).unwrap(), "OK");
+    assert_eq!(gateway.server_of(MASTER_SERVICE).unwrap(), "r1");
 }
 
 /// Another hook, another configuration: what is attached follows, and connections live on.

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    time::{Duration, SystemTime},
+};
 
 use redirector_tests::{
     e2e::{Client, Crowd, End, Ends, Gateway, Kind, ensure_all, server, standing},
-    lab::{Attach, CliOutput, MASTER_SERVICE, REPLICA_SERVICE},
+    lab::{Agent, AgentOptions, Attach, CliOutput, Lab, MASTER_SERVICE, Options, REPLICA_SERVICE},
 };
 use serde_json::json;
 
@@ -139,6 +143,147 @@ fn a_master_in_maintenance_is_refused() {
     assert!(format!("{refused:#}").contains("refused"), "{refused:#}");
     type_in(&gateway, &["state", "cache-rw/r1", "ready"]);
     assert_eq!(gateway.server_of(MASTER_SERVICE).unwrap(), "r1");
+}
+
+/// What the operator has ordered for a server: setting, configured, ordered.
+fn orders(gateway: &Gateway, name: &str) -> Vec<[String; 3]> {
+    let status = gateway.agent.status().unwrap();
+    let orders = server(&status, name).unwrap()["overrides"].as_array().unwrap().clone();
+    let word = |order: &serde_json::Value, key: &str| order[key].as_str().unwrap().to_owned();
+    orders.iter().map(|order| ["setting", "configured", "ordered"].map(|key| word(order, key))).collect()
+}
+
+fn warnings(gateway: &Gateway) -> Vec<String> {
+    serde_json::from_value(gateway.agent.status().unwrap()["warnings"].clone()).unwrap()
+}
+
+/// Neither a crash nor a restart sends traffic to a server in maintenance.
+#[test]
+fn weights_and_states_survive_the_agent() {
+    let mut gateway = Gateway::up(Attach::Xdp).unwrap();
+    let before = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    type_in(&gateway, &["state", "cache/r2", "maint"]);
+    type_in(&gateway, &["weight", "cache/r1", "5"]);
+    type_in(&gateway, &["weight", "cache-ro/r3", "50%"]);
+    let given = server(&gateway.agent.status().unwrap(), "r2").unwrap()["overrides"][0].clone();
+    assert!((before..before + 60).contains(&given["since"].as_u64().unwrap()), "{given}");
+    assert_eq!(given["uid"], 0);
+    assert!(given["pid"].as_u64().is_some_and(|pid| pid > 0), "{given}");
+
+    for kill in [true, false, true] {
+        if kill {
+            gateway.agent.kill();
+        } else {
+            assert!(gateway.agent.stop().unwrap().success());
+        }
+        gateway.agent.restart().unwrap();
+        gateway.agent.wait_ready().unwrap();
+        let status = gateway.agent.status().unwrap();
+        let stands = standing(&status, "cache-ro", "r2").unwrap();
+        assert_eq!(stands, ("out".to_owned(), Some("in maintenance".to_owned())));
+        assert_eq!(reads(&gateway, 20), BTreeMap::from([("r3", 20)]));
+        assert_eq!(server(&status, "r2").unwrap()["overrides"][0]["since"], given["since"]);
+        let weight = |configured: &str, ordered: &str| ["weight", configured, ordered].map(str::to_owned);
+        assert_eq!(orders(&gateway, "r1"), [weight("100", "5")]);
+        assert_eq!(orders(&gateway, "r2"), [["state", "ready", "maint"].map(str::to_owned)]);
+        assert_eq!(orders(&gateway, "r3"), [weight("30", "15")]);
+        assert_eq!(warnings(&gateway), [""; 0]);
+    }
+    let table = gateway.agent.cli(&["status"]).unwrap().stdout;
+    assert!(table.contains("state of cache/r2") && table.contains("user 0, process "), "{table}");
+
+    // Back to the configuration, there is nothing left to remember.
+    type_in(&gateway, &["state", "cache/r2", "ready"]);
+    type_in(&gateway, &["weight", "cache/r3", "30"]);
+    type_in(&gateway, &["weight", "cache/r1", "100%"]);
+    gateway.agent.kill();
+    gateway.agent.restart().unwrap();
+    gateway.agent.wait_ready().unwrap();
+    for name in ["r1", "r2", "r3"] {
+        assert_eq!(orders(&gateway, name), [[""; 3]; 0], "{name}");
+    }
+    assert_eq!(reads(&gateway, 100), BTreeMap::from([("r2", 70), ("r3", 30)]));
+}
+
+/// A file that was cut short costs the orders in it, and nothing else.
+#[test]
+fn a_damaged_state_file_is_reported_and_moved_aside() {
+    let mut gateway = Gateway::up(Attach::Tc).unwrap();
+    let mut client = gateway.client(MASTER_SERVICE).unwrap();
+    type_in(&gateway, &["weight", "cache/r2", "5"]);
+    assert!(gateway.agent.stop().unwrap().success());
+    let path = gateway.lab.claim().path("state.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let half = &text[..text.len() / 2];
+    fs::write(&path, half).unwrap();
+
+    gateway.agent.restart().unwrap();
+    gateway.agent.wait_ready().unwrap();
+    let aside = gateway.lab.claim().path("state.json.bad");
+    assert_eq!(fs::read_to_string(&aside).unwrap(), half);
+    assert!(!path.exists());
+    let said = warnings(&gateway);
+    let beginning = format!("the state file {} is not used: it is damaged (", path.display());
+    assert!(said.len() == 1 && said[0].starts_with(&beginning), "{said:?}");
+    assert!(said[0].ends_with(&format!("the file is now {}", aside.display())), "{said:?}");
+    assert!(gateway.agent.log().contains(&said[0]), "{}", gateway.agent.log());
+    let table = gateway.agent.cli(&["status"]).unwrap().stdout;
+    assert!(table.contains(&format!("WARNING: {beginning}")), "{table}");
+
+    assert_eq!(client.call::<String>(&["SET", "still", "here"]).unwrap(), "OK");
+    assert_eq!(gateway.server_of(MASTER_SERVICE).unwrap(), "r1");
+    assert_eq!(reads(&gateway, 100), BTreeMap::from([("r2", 70), ("r3", 30)]));
+    // The next order is kept again.
+    type_in(&gateway, &["state", "cache/r3", "drain"]);
+    gateway.agent.kill();
+    gateway.agent.restart().unwrap();
+    gateway.agent.wait_ready().unwrap();
+    assert_eq!(warnings(&gateway), [""; 0]);
+    assert_eq!(reads(&gateway, 10), BTreeMap::from([("r2", 10)]));
+}
+
+/// An order is carried out whether or not it can be kept, and says which.
+#[test]
+fn an_order_that_cannot_be_kept_says_so() {
+    let gateway = Gateway::up(Attach::Tc).unwrap();
+    // Root may write anywhere, but not through a folder in the way.
+    let obstacle = gateway.lab.claim().path("state.json.new");
+    fs::create_dir(&obstacle).unwrap();
+    let output = gateway.agent.cli(&["state", "cache/r2", "drain"]).unwrap();
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let sentence = "done, but it will not survive a restart of the agent: cannot write ";
+    assert!(output.stdout.starts_with(sentence), "{output:?}");
+    assert_eq!(reads(&gateway, 5), BTreeMap::from([("r3", 5)]));
+    let said = warnings(&gateway);
+    assert!(said[0].starts_with("weights and states will not survive a restart: "), "{said:?}");
+
+    // The same order again is kept as soon as it can be.
+    fs::remove_dir(&obstacle).unwrap();
+    type_in(&gateway, &["state", "cache/r2", "drain"]);
+    assert_eq!(warnings(&gateway), [""; 0]);
+    let kept = fs::read_to_string(gateway.lab.claim().path("state.json")).unwrap();
+    assert!(kept.contains("\"drain\""), "{kept}");
+}
+
+#[test]
+fn without_a_state_file_orders_end_with_the_agent() {
+    let lab = Lab::new(&Options::default()).unwrap();
+    let options = AgentOptions::default();
+    let path = lab.claim().path("state.json");
+    let kept = format!("state_file = \"{}\"", path.display());
+    let text = options.config_text(&lab).unwrap();
+    assert!(text.contains(&kept), "{text}");
+    let config = Some(text.replace(&kept, "state_file = \"\""));
+    let mut agent = Agent::start(&lab, &AgentOptions { config, ..options }).unwrap();
+    agent.wait_ready().unwrap();
+    let mut gateway = Gateway { agent, lab };
+    type_in(&gateway, &["state", "cache/r2", "drain"]);
+    assert_eq!(orders(&gateway, "r2"), [["state", "ready", "drain"].map(str::to_owned)]);
+    gateway.agent.kill();
+    gateway.agent.restart().unwrap();
+    gateway.agent.wait_ready().unwrap();
+    assert_eq!(orders(&gateway, "r2"), [[""; 3]; 0]);
+    assert!(!path.exists());
 }
 
 #[test]

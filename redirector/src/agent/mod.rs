@@ -2,12 +2,16 @@
 
 mod addresses;
 mod error;
+mod keeper;
+mod overrides;
 mod preflight;
 mod privilege;
 mod run;
+mod state_file;
 mod steering;
 
 pub use error::AgentError;
+pub use overrides::{Order, Origin, Overrides};
 pub use run::run;
 pub use steering::{GroupState, ServerId, ServerState, Steering};
 

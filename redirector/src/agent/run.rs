@@ -13,7 +13,13 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{AgentError, Steering, addresses, preflight, require_privilege};
+use super::{
+    AgentError, Origin, Overrides, Steering, addresses,
+    keeper::Keeper,
+    overrides::{Merged, merge},
+    preflight, require_privilege,
+    state_file::StateFile,
+};
 use crate::{
     config::Config,
     control::{self, Request, Status},
@@ -58,6 +64,7 @@ struct Agent {
     requests: mpsc::Receiver<Request>,
     chores: mpsc::UnboundedReceiver<Chore>,
     chore_done: mpsc::UnboundedSender<Chore>,
+    keeper: Keeper,
     started: Instant,
     _socket: control::Socket,
 }
@@ -81,6 +88,7 @@ impl Agent {
             dataplane.undo()?;
             return Err(error);
         }
+        dataplane.keep()?;
         for (interface, hook) in interfaces.iter().zip(dataplane.hooks()) {
             info!(interface = interface.name, hook = hook.name(), "attached");
         }
@@ -96,7 +104,8 @@ impl Agent {
             .enumerate()
             .map(|(at, _)| probe_group(&config, at, &observation_sender))
             .collect();
-        let steering = Steering::new(config, dataplane.applied(), SystemTime::now());
+        let (keeper, orders) = recall(&config);
+        let steering = Steering::new(config, &orders, dataplane.applied(), SystemTime::now());
         let mut agent = Self {
             steering,
             dataplane,
@@ -106,6 +115,7 @@ impl Agent {
             requests,
             chores,
             chore_done,
+            keeper,
             started: Instant::now(),
             _socket: socket,
         };
@@ -140,6 +150,7 @@ impl Agent {
                 _ = collect.tick() => self.collect(),
             }
         }
+        self.keeper.finish().await;
         info!("stopped; the datapath goes on with the last answer");
         Ok(())
     }
@@ -172,17 +183,24 @@ impl Agent {
     }
 
     fn answer(&mut self, request: Request) {
-        let Request { command, reply } = request;
+        let Request { command, peer, reply } = request;
         let before = self.steering.desired();
-        let (dataplane, uptime) = (&self.dataplane, self.started.elapsed());
-        let answer = control::execute(&command, &mut self.steering, &|steering| {
-            Status::gather(steering, dataplane, uptime)
+        let origin = Origin::new(SystemTime::now(), peer.uid, peer.pid);
+        let (dataplane, keeper, uptime) = (&self.dataplane, &self.keeper, self.started.elapsed());
+        let answer = control::execute(&command, origin, &mut self.steering, &|steering| {
+            Status::gather(steering, dataplane, keeper.warnings(), uptime)
         });
         if self.steering.desired() != before {
             self.apply();
         }
-        // The asker may have gone; what was asked is done all the same.
-        let _ = reply.send(answer);
+        if command.is_order() && answer.is_ok() {
+            info!(?command, uid = peer.uid, pid = peer.pid, "ordered");
+            // Also if it changes nothing: the last one may not be on disk yet, or have failed to get there.
+            self.keeper.save(self.steering.orders(), answer, reply);
+        } else {
+            // The asker may have gone; what was asked is done all the same.
+            let _ = reply.send(answer);
+        }
     }
 
     /// Brings the datapath up to date. A failure leaves the last answer in force and is tried again with the next tick.
@@ -247,6 +265,16 @@ impl Agent {
             Err(error) => warn!(%error, "routes and neighbours were not read"),
         }
     }
+}
+
+/// The operator's orders from before the restart, by group and server, and who keeps them from now on.
+fn recall(config: &Config) -> (Keeper, Vec<Vec<Overrides>>) {
+    let Some(path) = &config.gateway.state_file else {
+        return (Keeper::start(None, None, &[]), Vec::new());
+    };
+    let (file, found) = StateFile::open(path);
+    let Merged { servers, unknown } = merge(&found.document, config);
+    (Keeper::start(Some(file), found.warning, &unknown), servers)
 }
 
 /// Starts a probe for every server of a group.

@@ -8,6 +8,7 @@ use std::{
 
 use redirector_common::ServiceKey;
 
+use super::overrides::{Document, Order, Origin, Overrides};
 use crate::{
     config::{Config, Route},
     dataplane::plan::{Applied, DesiredMember, DesiredService, Path, service_key},
@@ -24,6 +25,8 @@ pub struct ServerState {
     pub operator: Operator,
     /// 0–256, with the operator's override applied.
     pub weight: u16,
+    /// Where `operator` and `weight` differ from the configuration, since when and by whom.
+    pub overrides: Overrides,
 }
 
 /// One group: its servers in the order of the configuration, and who is the master.
@@ -53,8 +56,9 @@ pub struct ServerId {
 }
 
 impl Steering {
-    /// Starts from the configuration and from what an earlier agent has left in the maps: unknown changes nothing.
-    pub fn new(config: Config, applied: &Applied, now: SystemTime) -> Self {
+    /// Starts from the configuration, from the operator's orders, by group and server, and from what an earlier agent has
+    /// left in the maps: unknown changes nothing.
+    pub fn new(config: Config, orders: &[Vec<Overrides>], applied: &Applied, now: SystemTime) -> Self {
         let standings: Vec<Vec<Standing>> =
             (0..config.services.len()).map(|service| adopted_standings(&config, service, applied)).collect();
         let groups = config
@@ -62,15 +66,21 @@ impl Steering {
             .iter()
             .enumerate()
             .map(|(at, group)| {
+                let orders = orders.get(at).map_or(&[][..], Vec::as_slice);
                 let servers = group
                     .servers
                     .iter()
-                    .map(|server| ServerState {
-                        health: Health::new(now),
-                        replication: None,
-                        latency: None,
-                        operator: Operator::Ready,
-                        weight: server.weight,
+                    .enumerate()
+                    .map(|(at, server)| {
+                        let overrides = orders.get(at).copied().unwrap_or_default();
+                        ServerState {
+                            health: Health::new(now),
+                            replication: None,
+                            latency: None,
+                            operator: overrides.state.map_or(Operator::Ready, |order| order.value),
+                            weight: overrides.weight.map_or(server.weight, |order| order.value),
+                            overrides,
+                        }
                     })
                     .collect::<Vec<_>>();
                 let incumbent = config
@@ -131,14 +141,24 @@ impl Steering {
         self.config.groups[id.group].servers[id.server].weight
     }
 
-    pub fn set_weight(&mut self, id: ServerId, weight: u16) {
-        self.groups[id.group].servers[id.server].weight = weight;
+    pub fn set_weight(&mut self, id: ServerId, weight: u16, origin: Origin) {
+        let configured = self.configured_weight(id);
+        let server = &mut self.groups[id.group].servers[id.server];
+        server.overrides.set_weight(Order { value: weight, origin }, configured);
+        server.weight = weight;
         self.resolve();
     }
 
-    pub fn set_operator(&mut self, id: ServerId, operator: Operator) {
-        self.groups[id.group].servers[id.server].operator = operator;
+    pub fn set_operator(&mut self, id: ServerId, operator: Operator, origin: Origin) {
+        let server = &mut self.groups[id.group].servers[id.server];
+        server.overrides.set_state(Order { value: operator, origin });
+        server.operator = operator;
         self.resolve();
+    }
+
+    /// The operator's orders, as they are kept.
+    pub(super) fn orders(&self) -> Document {
+        Document::of(&self.config, &self.groups)
     }
 
     /// How fast the servers of a group are to be asked: fast while it has no master or a verdict may change.

@@ -35,11 +35,16 @@ route = "replicas"
 "#;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+const ORIGIN: Origin = Origin { since: 0, uid: 0, pid: None };
 
 fn steering(applied: &Applied) -> Steering {
+    ordered(&[], applied)
+}
+
+fn ordered(orders: &[Vec<Overrides>], applied: &Applied) -> Steering {
     let host = Host { ephemeral_ports: 32768..=60999 };
     let config = config::parse(CONFIG, FilePath::new("test.toml"), &host, &HostPasswords).expect("good");
-    Steering::new(config, applied, NOW)
+    Steering::new(config, orders, applied, NOW)
 }
 
 fn says(steering: &mut Steering, server: usize, master: Option<usize>) {
@@ -125,13 +130,13 @@ fn the_operator_has_the_last_word() {
     assert_eq!(steering.find("ro", "r9"), None);
     assert_eq!(steering.find("other", "r2"), None);
 
-    steering.set_weight(r2, 10);
+    steering.set_weight(r2, 10, ORIGIN);
     assert_eq!(desired(&steering)[1], [DRAINING, (10, true), (30, true)]);
-    steering.set_operator(r2, Operator::Drain);
+    steering.set_operator(r2, Operator::Drain, ORIGIN);
     assert_eq!(desired(&steering)[1], [DRAINING, DRAINING, (30, true)]);
-    steering.set_operator(r2, Operator::Maint);
+    steering.set_operator(r2, Operator::Maint, ORIGIN);
     assert_eq!(desired(&steering)[1], [DRAINING, OUT, (30, true)]);
-    steering.set_operator(r2, Operator::Ready);
+    steering.set_operator(r2, Operator::Ready, ORIGIN);
     assert_eq!(desired(&steering)[1], [DRAINING, (10, true), (30, true)]);
 }
 
@@ -172,4 +177,30 @@ fn a_restarted_agent_changes_nothing_until_it_knows_better() {
     assert_eq!(desired(&late)[0], [OUT; 3]);
     says(&mut late, 2, None);
     assert_eq!(desired(&late)[0], [OUT, OUT, (30, true)]);
+}
+
+/// What a master in maintenance must not get back is its service, not even until it is heard.
+#[test]
+fn orders_of_before_the_restart_count_from_the_first_answer_on() {
+    let mut before = settled();
+    let hop = Hop { ifindex: 2, ..Hop::default() };
+    for last in 11..=13 {
+        let path = Path { source: Ipv4Addr::new(10, 0, 1, 1), hop };
+        before.set_path(Ipv4Addr::new(10, 0, 1, last), Some(path));
+    }
+    let ports = Ports { first: 1024, count: 100 };
+    let (_, applied) = plan(&before.desired(), &Applied::default(), ports).expect("it fits");
+    for server in ["r1", "r2"] {
+        let id = before.find("cache", server).expect("known");
+        before.set_operator(id, Operator::Maint, ORIGIN);
+    }
+    let r3 = before.find("cache", "r3").expect("known");
+    before.set_weight(r3, 5, ORIGIN);
+    let orders: Vec<Vec<Overrides>> =
+        before.groups().iter().map(|group| group.servers.iter().map(|s| s.overrides).collect()).collect();
+
+    // The maps are as they were before the orders: the agent died in between.
+    let after = ordered(&orders, &applied);
+    assert_eq!(desired(&after), [vec![OUT; 3], vec![OUT, OUT, (5, true)]]);
+    assert_eq!(after.orders(), before.orders());
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::control::{GroupStatus, ServerStatus, ServiceStatus, Status};
+use crate::control::{GroupStatus, OverrideStatus, ServerStatus, ServiceStatus, Status};
 
 /// Services first, for they are what clients see; then groups with their servers.
 pub(super) fn render(status: &Status) -> String {
@@ -12,6 +12,9 @@ pub(super) fn render(status: &Status) -> String {
     }
     for group in &status.groups {
         render_group(&mut text, group);
+    }
+    for warning in &status.warnings {
+        let _ = writeln!(text, "WARNING: {warning}");
     }
     let hooks: Vec<String> = status
         .interfaces
@@ -59,6 +62,25 @@ fn render_group(text: &mut String, group: &GroupStatus) {
         ["server", "address", "health", "for", "role", "offset", "weight", "state", "answer", "last failure"],
         &rows.collect::<Vec<_>>(),
     );
+    let orders = group
+        .servers
+        .iter()
+        .flat_map(|server| server.overrides.iter().map(|order| order_row(&group.name, &server.name, order)));
+    let orders: Vec<_> = orders.collect();
+    if !orders.is_empty() {
+        columns(text, ["ordered", "is", "configured", "for", "by"], &orders);
+    }
+}
+
+fn order_row(group: &str, server: &str, order: &OverrideStatus) -> [String; 5] {
+    let process = order.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+    [
+        format!("{} of {group}/{server}", order.setting),
+        order.ordered.clone(),
+        order.configured.clone(),
+        duration(order.for_s),
+        format!("user {}{process}", order.uid),
+    ]
 }
 
 fn server_row(server: &ServerStatus) -> [String; 10] {

@@ -41,3 +41,4 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub const DEFAULT_PINS: &str = "/sys/fs/bpf/redirector";
 pub const DEFAULT_ADMIN_SOCKET: &str = "/run/redirector/admin.sock";
+pub const DEFAULT_STATE_FILE: &str = "/var/lib/redirector/state.json";

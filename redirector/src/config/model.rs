@@ -20,6 +20,8 @@ pub struct Gateway {
     /// Directory on a bpf file system that holds the pinned maps and links.
     pub pins: PathBuf,
     pub admin_socket: PathBuf,
+    /// Keeps the operator's weights and states over a restart. `None`: they end with the agent.
+    pub state_file: Option<PathBuf>,
     /// Source ports that `snat` hands out, outside the host's own ephemeral range.
     pub source_ports: RangeInclusive<u16>,
     /// Connections that fit into the flow table.

@@ -26,6 +26,7 @@ pub(super) struct RawGateway {
     pub(super) forward: Field<String>,
     pub(super) pins: Field<String>,
     pub(super) admin_socket: Field<String>,
+    pub(super) state_file: Field<String>,
     pub(super) source_ports: Field<String>,
     pub(super) max_flows: Field<i64>,
 }

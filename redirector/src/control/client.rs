@@ -36,5 +36,6 @@ fn converse(socket: &Path, line: &str) -> io::Result<String> {
     stream.write_all(format!("{line}\n").as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
-    Ok(text)
+    // Every answer ends in an empty line: without it the agent has died over the question.
+    if text.ends_with('\n') { Ok(text) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }

@@ -3,7 +3,10 @@
 use std::str::FromStr;
 
 use super::Status;
-use crate::{agent::Steering, topology::Operator};
+use crate::{
+    agent::{Origin, Steering},
+    topology::Operator,
+};
 
 /// What may be asked of the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,16 @@ pub enum Command {
         state: Operator,
     },
     Help,
+}
+
+impl Command {
+    /// Whether it changes what a server is to do.
+    pub const fn is_order(&self) -> bool {
+        match self {
+            Self::SetWeight { .. } | Self::SetState { .. } => true,
+            Self::ShowStatus | Self::Help => false,
+        }
+    }
 }
 
 /// A weight as the operator gives it.
@@ -55,7 +68,7 @@ impl FromStr for Command {
             }
             ["set", "server", path, "state", state] => {
                 let (backend, server) = split(path)?;
-                Ok(Self::SetState { backend, server, state: parse_state(state)? })
+                Ok(Self::SetState { backend, server, state: state.parse()? })
             }
             _ => Err(format!("unknown command \"{}\"; help lists them all", words.join(" "))),
         }
@@ -91,15 +104,6 @@ impl Weight {
     }
 }
 
-pub(super) fn parse_state(text: &str) -> Result<Operator, String> {
-    match text {
-        "ready" => Ok(Operator::Ready),
-        "drain" => Ok(Operator::Drain),
-        "maint" => Ok(Operator::Maint),
-        _ => Err(format!("state \"{text}\" is not one; write ready, drain or maint")),
-    }
-}
-
 fn split(path: &str) -> Result<(String, String), String> {
     match path.split_once('/') {
         Some((backend, server)) if !backend.is_empty() && !server.is_empty() => {
@@ -110,19 +114,24 @@ fn split(path: &str) -> Result<(String, String), String> {
 }
 
 /// Carries out a command on the agent's state. `status` is asked for only when somebody wants to see it.
-pub fn execute(command: &Command, steering: &mut Steering, status: &dyn Fn(&Steering) -> Status) -> Answer {
+pub fn execute(
+    command: &Command,
+    origin: Origin,
+    steering: &mut Steering,
+    status: &dyn Fn(&Steering) -> Status,
+) -> Answer {
     match command {
         Command::Help => Ok(HELP.to_owned()),
         Command::ShowStatus => serde_json::to_string(&status(steering))
             .map_err(|error| format!("the status cannot be written: {error}")),
         Command::SetWeight { backend, server, weight } => {
             let id = find(steering, backend, server)?;
-            steering.set_weight(id, weight.of(steering.configured_weight(id)));
+            steering.set_weight(id, weight.of(steering.configured_weight(id)), origin);
             Ok(String::new())
         }
         Command::SetState { backend, server, state } => {
             let id = find(steering, backend, server)?;
-            steering.set_operator(id, *state);
+            steering.set_operator(id, *state, origin);
             Ok(String::new())
         }
     }

@@ -10,5 +10,5 @@ mod status;
 
 pub use client::{ClientError, ask};
 pub use command::{Answer, Command, Weight, execute};
-pub use socket::{Request, Socket};
-pub use status::{GroupStatus, ServerStatus, ServiceStatus, Status};
+pub use socket::{Peer, Request, Socket};
+pub use status::{GroupStatus, OverrideStatus, ServerStatus, ServiceStatus, Status};

@@ -22,7 +22,16 @@ use crate::agent::AgentError;
 #[derive(Debug)]
 pub struct Request {
     pub command: Command,
+    pub peer: Peer,
     pub reply: oneshot::Sender<Answer>,
+}
+
+/// Who is at the other end of a connection, by the kernel's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    pub uid: u32,
+    /// Not known across PID namespaces.
+    pub pid: Option<i32>,
 }
 
 /// The longest line that is read.
@@ -88,6 +97,8 @@ async fn serve(stream: UnixStream, requests: mpsc::Sender<Request>) {
 
 /// One line, one answer, and the connection is over, as `HAProxy` does it.
 async fn converse(mut stream: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
+    let credentials = stream.peer_cred()?;
+    let peer = Peer { uid: credentials.uid(), pid: credentials.pid().filter(|pid| *pid > 0) };
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
     let mut reader = BufReader::new(reader.take(MAX_LINE));
@@ -95,7 +106,7 @@ async fn converse(mut stream: UnixStream, requests: &mpsc::Sender<Request>) -> i
         Ok(read) => read?,
         Err(_) => return Ok(()),
     };
-    let text = match answer(&line, requests).await {
+    let text = match answer(&line, peer, requests).await {
         Ok(text) | Err(text) if text.is_empty() => "\n".to_owned(),
         Ok(text) => format!("{text}\n\n"),
         Err(sentence) => format!("error: {sentence}\n\n"),
@@ -104,10 +115,10 @@ async fn converse(mut stream: UnixStream, requests: &mpsc::Sender<Request>) -> i
     writer.shutdown().await
 }
 
-async fn answer(line: &str, requests: &mpsc::Sender<Request>) -> Answer {
+async fn answer(line: &str, peer: Peer, requests: &mpsc::Sender<Request>) -> Answer {
     let command = line.parse()?;
     let (reply, answer) = oneshot::channel();
     let gone = |()| "the agent is stopping".to_owned();
-    requests.send(Request { command, reply }).await.map_err(|_| gone(()))?;
+    requests.send(Request { command, peer, reply }).await.map_err(|_| gone(()))?;
     answer.await.map_err(|_| gone(()))?
 }

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    agent::{GroupState, ServerState, Steering},
+    agent::{GroupState, Order, Overrides, ServerState, Steering},
     config::{Group, Route, Service},
     dataplane::Dataplane,
     health::State,
@@ -25,6 +25,9 @@ pub struct Status {
     pub services: Vec<ServiceStatus>,
     /// Packets by what became of them, since the maps were made.
     pub counters: BTreeMap<String, u64>,
+    /// Sentences about the agent itself, such as a state file that could not be used.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +67,24 @@ pub struct ServerStatus {
     pub latency_us: Option<u64>,
     /// Why the last probe failed.
     pub failure: Option<String>,
+    /// What the operator has ordered instead of what is configured.
+    #[serde(default)]
+    pub overrides: Vec<OverrideStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideStatus {
+    /// `weight` or `state`.
+    pub setting: String,
+    pub configured: String,
+    pub ordered: String,
+    /// Unix time in seconds.
+    pub since: u64,
+    /// Ordered so long ago.
+    pub for_s: u64,
+    /// The user who gave the order, and the process, by the admin socket's credentials.
+    pub uid: u32,
+    pub pid: Option<i32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +111,12 @@ pub struct MemberStatus {
 }
 
 impl Status {
-    pub fn gather(steering: &Steering, dataplane: &Dataplane, uptime: Duration) -> Self {
+    pub fn gather(
+        steering: &Steering,
+        dataplane: &Dataplane,
+        warnings: Vec<String>,
+        uptime: Duration,
+    ) -> Self {
         let config = steering.config();
         let interfaces = config.gateway.interfaces.iter().zip(dataplane.hooks());
         Self {
@@ -118,6 +144,7 @@ impl Status {
                 .into_iter()
                 .map(|(counter, count)| (counter.name().to_owned(), count))
                 .collect(),
+            warnings,
         }
     }
 }
@@ -150,17 +177,13 @@ fn server_status(name: &str, address: String, configured_weight: u16, state: &Se
         State::Up => "up",
         State::Down => "down",
     };
-    let operator = match state.operator {
-        Operator::Ready => "ready",
-        Operator::Drain => "drain",
-        Operator::Maint => "maint",
-    };
     let role = said.map(|said| match said.role {
         Role::Master => "master",
         Role::Replica => "replica",
         Role::ActiveReplica => "active-replica",
     });
-    let since = SystemTime::now().duration_since(state.health.since).unwrap_or_default();
+    let now = SystemTime::now();
+    let since = now.duration_since(state.health.since).unwrap_or_default();
     ServerStatus {
         name: name.to_owned(),
         address,
@@ -171,10 +194,31 @@ fn server_status(name: &str, address: String, configured_weight: u16, state: &Se
         offset: said.map(|said| said.offset),
         weight: state.weight,
         configured_weight,
-        state: operator.to_owned(),
+        state: state.operator.word().to_owned(),
         latency_us: state.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
         failure: state.health.failure.as_ref().map(ToString::to_string),
+        overrides: overrides(&state.overrides, configured_weight, now),
     }
+}
+
+fn overrides(overrides: &Overrides, configured_weight: u16, now: SystemTime) -> Vec<OverrideStatus> {
+    let Overrides { weight, state } = overrides;
+    let weight = weight
+        .map(|Order { value, origin }| ("weight", configured_weight.to_string(), value.to_string(), origin));
+    let state = state.map(|Order { value, origin }| {
+        ("state", Operator::Ready.word().to_owned(), value.word().to_owned(), origin)
+    });
+    let all = weight.into_iter().chain(state);
+    all.map(|(setting, configured, ordered, origin)| OverrideStatus {
+        setting: setting.to_owned(),
+        configured,
+        ordered,
+        since: origin.since,
+        for_s: origin.age(now).as_secs(),
+        uid: origin.uid,
+        pid: origin.pid,
+    })
+    .collect()
 }
 
 fn service_status(at: usize, service: &Service, steering: &Steering, dataplane: &Dataplane) -> ServiceStatus {

@@ -43,37 +43,84 @@ impl Hook {
     }
 }
 
-/// Attaches to every interface and gives the hook that each one got. Links of interfaces or hooks that are no longer
-/// wanted are removed last, so that there is no moment without a program.
-pub(super) fn attach(
-    ebpf: &mut Ebpf,
-    pins: &Pins,
-    interfaces: &[Interface],
-    wanted: Attach,
-) -> Result<Vec<Hook>> {
-    load(ebpf)?;
-    let hooks = interfaces
-        .iter()
-        .map(|interface| match wanted {
+/// What this start has put on an interface, beside what it has adopted.
+#[derive(Debug)]
+enum Made {
+    Link {
+        pin: PathBuf,
+    },
+    /// Before Linux 6.6, where TC has no links.
+    Classifier {
+        interface: String,
+    },
+}
+
+/// The programs on the interfaces.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    /// In the order of the interfaces.
+    pub hooks: Vec<Hook>,
+    /// Where the links of these hooks are pinned.
+    wanted: Vec<PathBuf>,
+    made: Vec<Made>,
+}
+
+impl Attached {
+    /// Attaches to every interface, or to none: refused in the middle, it takes back what it has made. Links that it has
+    /// adopted stay, those that are no longer wanted too; see [`Self::prune`].
+    pub(super) fn new(
+        ebpf: &mut Ebpf,
+        pins: &Pins,
+        interfaces: &[Interface],
+        wanted: Attach,
+    ) -> Result<Self> {
+        load(ebpf)?;
+        let mut attached = Self::default();
+        for interface in interfaces {
+            if let Err(error) = attached.add(ebpf, pins, interface, wanted) {
+                attached.undo();
+                return Err(error);
+            }
+        }
+        Ok(attached)
+    }
+
+    fn add(&mut self, ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, wanted: Attach) -> Result<()> {
+        let (hook, made) = match wanted {
             Attach::Xdp => xdp(ebpf, pins, interface, Hook::Xdp),
             Attach::XdpGeneric => xdp(ebpf, pins, interface, Hook::XdpGeneric),
             Attach::Tc => tc(ebpf, pins, interface),
             // On veth TC is the faster hook and works with every offload setting; loopback has no native XDP.
             Attach::Auto if interface.is_veth || interface.is_loopback => tc(ebpf, pins, interface),
             Attach::Auto => xdp(ebpf, pins, interface, Hook::Xdp).or_else(|_| tc(ebpf, pins, interface)),
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let wanted: Vec<PathBuf> = interfaces
-        .iter()
-        .zip(&hooks)
-        .map(|(interface, hook)| pins.link(hook.name(), interface.index))
-        .collect();
-    for path in pins.links()? {
-        if !wanted.contains(&path) {
-            fs::remove_file(&path).map_err(|source| DataplaneError::Path { path, source })?;
+        }?;
+        self.wanted.push(pins.link(hook.name(), interface.index));
+        self.hooks.push(hook);
+        self.made.extend(made);
+        Ok(())
+    }
+
+    /// Removes links of interfaces and hooks that are no longer wanted. This comes last, so that there is no moment
+    /// without a program.
+    pub(super) fn prune(&self, pins: &Pins) -> Result<()> {
+        for path in pins.links()? {
+            if !self.wanted.contains(&path) {
+                fs::remove_file(&path).map_err(|source| DataplaneError::Path { path, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what this start has made, but not what it has adopted.
+    pub(super) fn undo(&self) {
+        for made in &self.made {
+            match made {
+                // Gone already is as good, and what made this necessary is what is to be reported.
+                Made::Link { pin } => drop(fs::remove_file(pin)),
+                Made::Classifier { interface } => detach_classifiers([interface]),
+            }
         }
     }
-    Ok(hooks)
 }
 
 fn load(ebpf: &mut Ebpf) -> Result<()> {
@@ -81,14 +128,17 @@ fn load(ebpf: &mut Ebpf) -> Result<()> {
     program::<SchedClassifier>(ebpf, names::TC_PROGRAM)?.load().map_err(refused(names::TC_PROGRAM))
 }
 
-fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Result<Hook> {
+/// The hook, and what was made for it: nothing if an earlier agent's link was adopted.
+type Attachment = (Hook, Option<Made>);
+
+fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Result<Attachment> {
     let program: &mut Xdp = program(ebpf, names::XDP_PROGRAM)?;
     let pin = pins.link(hook.name(), interface.index);
     if let Some(link) = pinned(&pin) {
         if let Ok(link) = link.try_into()
             && program.attach_to_link(link).is_ok()
         {
-            return Ok(hook);
+            return Ok((hook, None));
         }
         // Its interface has gone and come back: the link is an empty shell.
         let _ = fs::remove_file(&pin);
@@ -105,28 +155,29 @@ fn xdp(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface, hook: Hook) -> Resul
     })?;
     let link = program.take_link(id).map_err(failed(interface))?;
     if let Ok(link) = FdLink::try_from(link) {
-        link.pin(&pin).map_err(|source| DataplaneError::Pin { path: pin, source })?;
+        pin_link(link, &pin)?;
     }
-    Ok(hook)
+    Ok((hook, Some(Made::Link { pin })))
 }
 
-fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Hook> {
+fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Attachment> {
     let program: &mut SchedClassifier = program(ebpf, names::TC_PROGRAM)?;
     let pin = pins.link(Hook::Tc.name(), interface.index);
     if let Some(link) = pinned(&pin) {
         if let Ok(link) = link.try_into()
             && program.attach_to_link(link).is_ok()
         {
-            return Ok(Hook::Tc);
+            return Ok((Hook::Tc, None));
         }
         let _ = fs::remove_file(&pin);
     }
     // TCX where the kernel has it (6.6), else a classifier of the clsact qdisc, which stays without a pin.
     let tcx = KernelVersion::current().is_ok_and(|kernel| kernel >= KernelVersion::new(6, 6, 0));
+    let mut adopted = false;
     if !tcx {
         // Already there is as good.
         let _ = tc::qdisc_add_clsact(&interface.name);
-        let _ = tc::qdisc_detach_program(&interface.name, TcAttachType::Ingress, names::TC_PROGRAM);
+        adopted = tc::qdisc_detach_program(&interface.name, TcAttachType::Ingress, names::TC_PROGRAM).is_ok();
     }
     let id = program.attach(&interface.name, TcAttachType::Ingress).map_err(failed(interface))?;
     let link = program.take_link(id).map_err(failed(interface))?;
@@ -135,12 +186,19 @@ fn tc(ebpf: &mut Ebpf, pins: &Pins, interface: &Interface) -> Result<Hook> {
             name: interface.name.clone(),
             source: source.into(),
         })?;
-        link.pin(&pin).map_err(|source| DataplaneError::Pin { path: pin, source })?;
-    } else {
-        // Dropped, it would detach; it is to outlive the agent.
-        std::mem::forget(link);
+        pin_link(link, &pin)?;
+        return Ok((Hook::Tc, Some(Made::Link { pin })));
     }
-    Ok(Hook::Tc)
+    // Dropped, it would detach; it is to outlive the agent.
+    std::mem::forget(link);
+    let interface = interface.name.clone();
+    Ok((Hook::Tc, (!adopted).then_some(Made::Classifier { interface })))
+}
+
+/// On failure the link is dropped, which detaches it.
+fn pin_link(link: FdLink, pin: &Path) -> Result<()> {
+    link.pin(pin).map_err(|source| DataplaneError::Pin { path: pin.to_owned(), source })?;
+    Ok(())
 }
 
 /// Takes the classifiers off these interfaces that kernels before 6.6 keep without a pin. Where there are none, there is

@@ -4,8 +4,14 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
+use aya::programs::{
+    links::{FdLink, PinnedLink},
+    loaded_programs,
+};
 use nix::{
     fcntl::{Flock, FlockArg},
     mount::{MsFlags, mount},
@@ -60,6 +66,15 @@ impl Pins {
         Ok(names.iter().filter(|name| name.starts_with(LINK)).map(|name| self.root.join(name)).collect())
     }
 
+    /// Identifiers of the programs that the links run.
+    fn programs(&self) -> Result<Vec<u32>> {
+        let links = self.links()?;
+        // A link that cannot be opened is removed all the same; there is only nothing to wait for.
+        let opened = links.iter().filter_map(|path| PinnedLink::from_pin(path).ok());
+        let infos = opened.filter_map(|link| FdLink::from(link).info().ok());
+        Ok(infos.map(|info| info.program_id()).collect())
+    }
+
     /// Removes everything: links first, so that no packet meets a program without its maps.
     pub(super) fn remove(self) -> Result<()> {
         for path in self.links()? {
@@ -81,15 +96,33 @@ impl Pins {
     }
 }
 
-/// Removes the pins under `root`, of any layout, unless an agent is running on them. `false`: there were none.
+/// Removes the pins under `root`, of any layout, unless an agent is running on them, and waits until the kernel has let go
+/// of the programs. `false`: there were none.
 pub fn remove(root: &Path) -> Result<bool> {
     if !root.exists() {
         return Ok(false);
     }
     let pins = Pins { root: root.to_owned(), _lock: lock(root)? };
+    let programs = pins.programs()?;
     pins.remove()?;
+    wait_until_gone(&programs);
     Ok(true)
 }
+
+/// The kernel detaches a link and frees its program after the call that has removed the last pin. A program that
+/// somebody else holds, a debugger perhaps, may stay for longer.
+fn wait_until_gone(programs: &[u32]) {
+    let deadline = Instant::now() + PATIENCE;
+    let is_loaded =
+        || loaded_programs().any(|program| program.is_ok_and(|program| programs.contains(&program.id())));
+    while !programs.is_empty() && is_loaded() && Instant::now() < deadline {
+        thread::sleep(POLL);
+    }
+}
+
+/// How long the kernel may take to let go, and how often it is asked.
+const PATIENCE: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(5);
 
 const LINK: &str = "link-";
 

@@ -11,7 +11,7 @@ use aya::{Ebpf, EbpfLoader, util::KernelVersion};
 use redirector_common::{Counter, Traffic, names};
 
 use super::{
-    attach::{self, Hook},
+    attach::{Attached, Hook},
     banks::{Banks, Settling},
     error::{DataplaneError, Result},
     kernel_log,
@@ -36,7 +36,7 @@ pub struct Dataplane {
     applied: Applied,
     banks: Banks,
     ports: Ports,
-    hooks: Vec<Hook>,
+    attached: Attached,
     adopted: bool,
     sweeper: Arc<Mutex<Sweeper>>,
     /// Held, not used: the programs live as long as their handles, or their pins.
@@ -45,8 +45,18 @@ pub struct Dataplane {
     pins: Pins,
 }
 
+/// What a start has loaded.
+struct Loaded {
+    ebpf: Ebpf,
+    maps: Maps,
+    applied: Applied,
+    attached: Attached,
+    sweeper: Sweeper,
+}
+
 impl Dataplane {
-    /// Loads the programs, adopts the maps of an earlier agent or makes new ones, and attaches.
+    /// Loads the programs, adopts the maps of an earlier agent or makes new ones, and attaches. [`Self::undo`] or
+    /// [`Self::keep`] is next.
     pub fn start(gateway: &Gateway, interfaces: &[Interface]) -> Result<Self> {
         if OBJECT.is_empty() {
             return Err(DataplaneError::NoPrograms);
@@ -61,16 +71,14 @@ impl Dataplane {
         let pins = Pins::open(&gateway.pins)?;
         let adopted = pins.adopted();
         match Self::load(gateway, interfaces, &pins) {
-            Ok((ebpf, maps, hooks, sweeper)) => {
+            Ok(Loaded { ebpf, maps, applied, attached, sweeper }) => {
                 let (first, last) = (*gateway.source_ports.start(), *gateway.source_ports.end());
-                // An earlier agent may have switched a moment ago.
-                wait_for_readers();
                 Ok(Self {
-                    applied: maps.applied()?,
                     maps,
+                    applied,
                     banks: Banks::default(),
                     ports: Ports { first, count: last.saturating_sub(first).saturating_add(1) },
-                    hooks,
+                    attached,
                     adopted,
                     sweeper: Arc::new(Mutex::new(sweeper)),
                     _ebpf: ebpf,
@@ -86,25 +94,31 @@ impl Dataplane {
         }
     }
 
-    fn load(
-        gateway: &Gateway,
-        interfaces: &[Interface],
-        pins: &Pins,
-    ) -> Result<(Ebpf, Maps, Vec<Hook>, Sweeper)> {
+    fn load(gateway: &Gateway, interfaces: &[Interface], pins: &Pins) -> Result<Loaded> {
         let mut ebpf = EbpfLoader::new()
             .default_map_pin_directory(pins.maps())
             .map_max_entries(names::FLOWS, gateway.max_flows * 2)
             .load(OBJECT)?;
-        let hooks = attach::attach(&mut ebpf, pins, interfaces, gateway.attach)?;
+        let attached = Attached::new(&mut ebpf, pins, interfaces, gateway.attach)?;
         kernel_log::follow(&mut ebpf);
-        let maps = Maps::take(&mut ebpf)?;
-        let sweeper = Sweeper::new(maps::flows(&mut ebpf)?)?;
-        Ok((ebpf, maps, hooks, sweeper))
+        match open_maps(&mut ebpf) {
+            Ok((maps, applied, sweeper)) => Ok(Loaded { ebpf, maps, applied, attached, sweeper }),
+            Err(error) => {
+                attached.undo();
+                Err(error)
+            }
+        }
     }
 
     /// Takes everything away again that [`Self::start`] has made, but not what it has adopted.
     pub fn undo(self) -> Result<()> {
+        self.attached.undo();
         if self.adopted { Ok(()) } else { self.pins.remove() }
+    }
+
+    /// Now that the agent has started: removes links of interfaces and hooks that are no longer wanted.
+    pub fn keep(&self) -> Result<()> {
+        self.attached.prune(&self.pins)
     }
 
     /// Whether an earlier agent's answer was found in the maps.
@@ -134,7 +148,7 @@ impl Dataplane {
 
     /// The hook of each interface, in the order of the configuration.
     pub fn hooks(&self) -> &[Hook] {
-        &self.hooks
+        &self.attached.hooks
     }
 
     pub fn counters(&self) -> Result<Vec<(Counter, u64)>> {
@@ -194,4 +208,14 @@ impl Dataplane {
     fn fences(&self) -> Fences {
         self.applied.backends.iter().map(|(id, backend)| (*id, backend.fence)).collect()
     }
+}
+
+/// The maps, and what an earlier agent has left in them.
+fn open_maps(ebpf: &mut Ebpf) -> Result<(Maps, Applied, Sweeper)> {
+    let maps = Maps::take(ebpf)?;
+    let sweeper = Sweeper::new(maps::flows(ebpf)?)?;
+    // An earlier agent may have switched a moment ago.
+    wait_for_readers();
+    let applied = maps.applied()?;
+    Ok((maps, applied, sweeper))
 }

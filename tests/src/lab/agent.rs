@@ -91,7 +91,8 @@ impl AgentOptions {
         writeln!(text, "interfaces = {GATEWAY_INTERFACES:?}")?;
         writeln!(text, "attach = \"{}\"", self.attach)?;
         writeln!(text, "pins = \"{}\"", claim.pins().display())?;
-        writeln!(text, "admin_socket = \"{}\"\n", self.socket(claim).display())?;
+        writeln!(text, "admin_socket = \"{}\"", self.socket(claim).display())?;
+        writeln!(text, "state_file = \"{}\"\n", claim.path("state.json").display())?;
 
         writeln!(text, "[[group]]\nname = \"cache\"\ncheck = {{ {} }}", self.check)?;
         if let Some(password) = lab.servers[0].password() {

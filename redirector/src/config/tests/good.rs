@@ -25,6 +25,7 @@ fn the_example_means_what_it_says() {
             forward: Forward::Snat,
             pins: PathBuf::from("/sys/fs/bpf/redirector"),
             admin_socket: PathBuf::from("/run/redirector/admin.sock"),
+            state_file: Some(PathBuf::from("/var/lib/redirector/state.json")),
             source_ports: 1024..=32_767,
             max_flows: 131_072,
         },
@@ -76,15 +77,22 @@ fn every_gateway_key_is_read() {
     let text = with(
         "interfaces = [\"eth0\"]",
         "interfaces = [\"eth0\", \"lo\"]\nattach = \"xdp-generic\"\npins = \"/p\"\n\
-         admin_socket = \"/a\"\nsource_ports = \"61000-65535\"\nmax_flows = 4194304",
+         admin_socket = \"/a\"\nstate_file = \"/s.json\"\nsource_ports = \"61000-65535\"\nmax_flows = 4194304",
     );
     let gateway = accept(&text).gateway;
     assert_eq!(gateway.interfaces, ["eth0", "lo"]);
     assert_eq!(gateway.attach, Attach::XdpGeneric);
     assert_eq!(gateway.pins, PathBuf::from("/p"));
     assert_eq!(gateway.admin_socket, PathBuf::from("/a"));
+    assert_eq!(gateway.state_file, Some(PathBuf::from("/s.json")));
     assert_eq!(gateway.source_ports, 61_000..=65_535);
     assert_eq!(gateway.max_flows, 4_194_304);
+}
+
+#[test]
+fn an_empty_state_file_turns_it_off() {
+    let text = with("[\"eth0\"]", "[\"eth0\"]\nstate_file = \"\"");
+    assert_eq!(accept(&text).gateway.state_file, None);
 }
 
 #[test]

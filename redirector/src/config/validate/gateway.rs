@@ -40,8 +40,10 @@ pub(super) fn check(
     );
     let forward =
         value::choice(raw.forward.as_ref(), "forward", Forward::Snat, &[("snat", Forward::Snat)], report);
-    let pins = absolute_path(raw.pins.as_ref(), "pins", limits::DEFAULT_PINS, report);
+    let pins = pins(raw, report);
     let admin_socket = admin_socket(raw, report);
+    let keeps_nothing = raw.state_file.as_ref().is_some_and(|text| text.get_ref().is_empty());
+    let state_file = if keeps_nothing { Some(None) } else { state_file(raw, report).map(Some) };
     let source_ports = source_ports(table, host, report);
     let max_flows =
         value::number(raw.max_flows.as_ref(), "max_flows", limits::DEFAULT_FLOWS, limits::FLOWS, report);
@@ -51,6 +53,7 @@ pub(super) fn check(
         forward: forward?,
         pins: pins?,
         admin_socket: admin_socket?,
+        state_file: state_file?,
         source_ports: source_ports?,
         max_flows: max_flows?,
     })
@@ -119,6 +122,45 @@ fn absolute_path(
         format!("write a path that starts with '/', such as {default:?}"),
     );
     None
+}
+
+fn pins(raw: &RawGateway, report: &mut Report<'_>) -> Option<PathBuf> {
+    let field = raw.pins.as_ref();
+    let path = absolute_path(field, "pins", limits::DEFAULT_PINS, report)?;
+    let last = path.components().next_back()?;
+    match field {
+        Some(text) if last.as_os_str().to_string_lossy().contains('.') => {
+            report.push(
+                text.span(),
+                format!(
+                    "pins = {:?} has a dot in its last name, which the bpf file system does not take",
+                    text.get_ref()
+                ),
+                format!("write a name without dots, such as {:?}", limits::DEFAULT_PINS),
+            );
+            None
+        }
+        Some(_) | None => Some(path),
+    }
+}
+
+fn state_file(raw: &RawGateway, report: &mut Report<'_>) -> Option<PathBuf> {
+    let field = raw.state_file.as_ref();
+    let path = absolute_path(field, "state_file", limits::DEFAULT_STATE_FILE, report)?;
+    match field {
+        Some(text) if path.file_name().is_none() || text.get_ref().ends_with('/') => {
+            report.push(
+                text.span(),
+                format!("state_file = {:?} names no file", text.get_ref()),
+                format!(
+                    "write the path of a file, such as {:?}, or \"\" to keep nothing",
+                    limits::DEFAULT_STATE_FILE
+                ),
+            );
+            None
+        }
+        Some(_) | None => Some(path),
+    }
 }
 
 fn admin_socket(raw: &RawGateway, report: &mut Report<'_>) -> Option<PathBuf> {
