@@ -10,9 +10,9 @@ use std::{
 
 use redirector_tests::{
     e2e::{Client, Crowd, End, Ends, Gateway, Kind, ensure_all, server, standing},
-    lab::{Agent, AgentOptions, Attach, CliOutput, Lab, MASTER_SERVICE, Options, REPLICA_SERVICE},
+    lab::{Agent, AgentOptions, Attach, CliOutput, Lab, MASTER_SERVICE, Options, REPLICA_SERVICE, wait_for},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// For what the agent does before it answers, or just after.
 const SOON: Duration = Duration::from_secs(1);
@@ -299,13 +299,13 @@ fn status_tells_people_who_serves_and_why() {
     let has = |beginning: &str| lines.iter().any(|line| line.starts_with(beginning));
     for beginning in [
         "service cache-rw 10.0.0.100:6379 master of cache epoch ",
-        "server standing weight because",
-        "r1 serving 100",
-        "r2 out - is a replica",
+        "server standing weight connections so far because",
+        "r1 serving 100 ",
+        "r2 out - 0 0 is a replica",
         "service cache-ro 10.0.0.100:6380 replicas of cache epoch ",
-        "r1 draining - is the master; replicas serve",
-        "r2 serving 35",
-        "r3 draining - drained by the operator",
+        "r1 draining - 0 0 is the master; replicas serve",
+        "r2 serving 35 ",
+        "r3 draining - ",
         "group cache master r1: ",
         "r1 10.0.1.11:6379 up ",
         "r2 10.0.1.12:6379 up ",
@@ -314,6 +314,7 @@ fn status_tells_people_who_serves_and_why() {
     ] {
         assert!(has(beginning), "no line begins with {beginning:?}:\n{}", output.stdout);
     }
+    assert!(output.stdout.contains("drained by the operator"), "{}", output.stdout);
     assert!(output.stdout.contains("35 (configured 70)"), "{}", output.stdout);
     assert!(output.stdout.contains("eth0 (tc), s1 (tc), s2 (tc), s3 (tc)"), "{}", output.stdout);
 }
@@ -366,6 +367,52 @@ fn status_tells_programs_the_same() {
     assert!(gateway.counter("flow_created").unwrap() > 0);
     assert!(gateway.counter("to_server").unwrap() > 0);
     assert!(gateway.counter("to_client").unwrap() > 0);
+}
+
+/// What `status` tells of a server in a service.
+fn member(gateway: &Gateway, service: usize, name: &str) -> Value {
+    let status = gateway.agent.status().unwrap();
+    let members = status["services"][service]["members"].as_array().unwrap().clone();
+    members.into_iter().find(|member| member["server"] == name).unwrap()
+}
+
+/// Connections, packets and bytes are counted where they went; refusals at the service.
+fn accounts_are_kept(attach: Attach) {
+    let mut gateway = Gateway::up(attach).unwrap();
+    let before = member(&gateway, 0, "r1");
+    let mut clients: Vec<_> = (0..3).map(|_| gateway.client(MASTER_SERVICE).unwrap()).collect();
+    for client in &mut clients {
+        client.call::<()>(&["SET", "key", &"x".repeat(1000)]).unwrap();
+    }
+    let after = member(&gateway, 0, "r1");
+    let grown =
+        |key: &str| after["traffic"][key].as_u64().unwrap() - before["traffic"][key].as_u64().unwrap();
+    assert_eq!((after["connections"].as_u64(), grown("connections")), (Some(3), 3), "{after}");
+    assert!(grown("packets_to_server") >= 9 && grown("packets_to_client") >= 6, "{after}");
+    assert!(grown("bytes_to_server") > 3000 && grown("bytes_to_client") > 300, "{after}");
+    assert_eq!(member(&gateway, 0, "r2")["traffic"]["packets_to_server"], 0, "nothing went there");
+
+    drop(clients);
+    let gone = || (member(&gateway, 0, "r1")["connections"] == 0).then_some(());
+    wait_for("the connections to be over", Duration::from_secs(5), gone).unwrap();
+
+    gateway.lab.servers[0].kill();
+    let refused = || {
+        let _ = gateway.client(MASTER_SERVICE);
+        let status = gateway.agent.status().ok()?;
+        (status["services"][0]["refused"].as_u64()? > 0).then_some(())
+    };
+    wait_for("a refusal to be counted", Duration::from_secs(5), refused).unwrap();
+}
+
+#[test]
+fn xdp_accounts_are_kept() {
+    accounts_are_kept(Attach::Xdp);
+}
+
+#[test]
+fn tc_accounts_are_kept() {
+    accounts_are_kept(Attach::Tc);
 }
 
 #[test]

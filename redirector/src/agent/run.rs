@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::{self, Request, Status},
+    control::{self, Answer, Effect, Request, Status},
     dataplane::{Dataplane, DataplaneError, Netlink, Settling, Timeouts, plan::Op},
     health::{Controls, Observation, Pace, Target, probe},
 };
@@ -186,10 +186,10 @@ impl Agent {
         let Request { command, peer, reply } = request;
         let before = self.steering.desired();
         let origin = Origin::new(SystemTime::now(), peer.uid, peer.pid);
-        let (dataplane, keeper, uptime) = (&self.dataplane, &self.keeper, self.started.elapsed());
-        let answer = control::execute(&command, origin, &mut self.steering, &|steering| {
-            Status::gather(steering, dataplane, keeper.warnings(), uptime)
-        });
+        let answer = match control::execute(&command, origin, &mut self.steering) {
+            Effect::Answered(answer) => answer,
+            Effect::ShowStatus => return self.show_status(reply),
+        };
         if self.steering.desired() != before {
             self.apply();
         }
@@ -201,6 +201,21 @@ impl Agent {
             // The asker may have gone; what was asked is done all the same.
             let _ = reply.send(answer);
         }
+    }
+
+    /// The connections are counted elsewhere: that reads the whole flow table.
+    fn show_status(&self, reply: oneshot::Sender<Answer>) {
+        let uptime = self.started.elapsed();
+        let mut status = Status::gather(&self.steering, &self.dataplane, self.keeper.warnings(), uptime);
+        let census = self.dataplane.census();
+        tokio::task::spawn_blocking(move || {
+            match census.run() {
+                Ok(connections) => status.count(&connections),
+                Err(error) => status.warnings.push(format!("connections were not counted: {error}")),
+            }
+            // The asker may have gone.
+            let _ = reply.send(status.to_json());
+        });
     }
 
     /// Brings the datapath up to date. A failure leaves the last answer in force and is tried again with the next tick.

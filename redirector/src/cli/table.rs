@@ -36,18 +36,24 @@ fn render_service(text: &mut String, service: &ServiceStatus) {
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "service {}  {}  {} of {}  epoch {}",
-        service.name, service.listen, service.route, service.group, service.epoch
+        "service {}  {}  {} of {}  epoch {}  refused {}",
+        service.name, service.listen, service.route, service.group, service.epoch, service.refused
     );
     let rows = service.members.iter().map(|member| {
         [
             member.server.clone(),
             member.standing.clone(),
             if member.weight == 0 { "-".to_owned() } else { member.weight.to_string() },
+            member.connections.to_string(),
+            member.traffic.connections.to_string(),
             member.reason.clone().unwrap_or_default(),
         ]
     });
-    columns(text, ["server", "standing", "weight", "because"], &rows.collect::<Vec<_>>());
+    columns(
+        text,
+        ["server", "standing", "weight", "connections", "so far", "because"],
+        &rows.collect::<Vec<_>>(),
+    );
 }
 
 fn render_group(text: &mut String, group: &GroupStatus) {

@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 
-use super::Status;
 use crate::{
     agent::{Origin, Steering},
     topology::Operator,
@@ -113,28 +112,30 @@ fn split(path: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Carries out a command on the agent's state. `status` is asked for only when somebody wants to see it.
-pub fn execute(
-    command: &Command,
-    origin: Origin,
-    steering: &mut Steering,
-    status: &dyn Fn(&Steering) -> Status,
-) -> Answer {
-    match command {
+/// What a command leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It is done, or refused.
+    Answered(Answer),
+    /// It changes nothing and wants to see everything.
+    ShowStatus,
+}
+
+/// Carries out a command on the agent's state.
+pub fn execute(command: &Command, origin: Origin, steering: &mut Steering) -> Effect {
+    let answer = match command {
+        Command::ShowStatus => return Effect::ShowStatus,
         Command::Help => Ok(HELP.to_owned()),
-        Command::ShowStatus => serde_json::to_string(&status(steering))
-            .map_err(|error| format!("the status cannot be written: {error}")),
-        Command::SetWeight { backend, server, weight } => {
-            let id = find(steering, backend, server)?;
+        Command::SetWeight { backend, server, weight } => find(steering, backend, server).map(|id| {
             steering.set_weight(id, weight.of(steering.configured_weight(id)), origin);
-            Ok(String::new())
-        }
-        Command::SetState { backend, server, state } => {
-            let id = find(steering, backend, server)?;
+            String::new()
+        }),
+        Command::SetState { backend, server, state } => find(steering, backend, server).map(|id| {
             steering.set_operator(id, *state, origin);
-            Ok(String::new())
-        }
-    }
+            String::new()
+        }),
+    };
+    Effect::Answered(answer)
 }
 
 fn find(steering: &Steering, backend: &str, server: &str) -> Result<crate::agent::ServerId, String> {

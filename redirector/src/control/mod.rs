@@ -9,6 +9,6 @@ mod socket;
 mod status;
 
 pub use client::{ClientError, ask};
-pub use command::{Answer, Command, Weight, execute};
+pub use command::{Answer, Command, Effect, Weight, execute};
 pub use socket::{Peer, Request, Socket};
 pub use status::{GroupStatus, OverrideStatus, ServerStatus, ServiceStatus, Status};

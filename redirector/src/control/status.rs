@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use redirector_common::Traffic;
 use serde::{Deserialize, Serialize};
+
+use super::Answer;
 
 use crate::{
     agent::{GroupState, Order, Overrides, ServerState, Steering},
@@ -96,6 +99,9 @@ pub struct ServiceStatus {
     pub master: Option<String>,
     /// Grows with every change of the answer.
     pub epoch: u64,
+    /// Connections refused since the service is there.
+    #[serde(default)]
+    pub refused: u64,
     pub members: Vec<MemberStatus>,
 }
 
@@ -108,6 +114,37 @@ pub struct MemberStatus {
     pub weight: u16,
     /// Why it is left out, or what else there is to know.
     pub reason: Option<String>,
+    /// That are there now.
+    #[serde(default)]
+    pub connections: u64,
+    /// Since the server is in the service.
+    #[serde(default)]
+    pub traffic: TrafficStatus,
+    /// Which backend of the datapath it is.
+    #[serde(skip)]
+    backend: Option<u32>,
+}
+
+/// What has gone through a server in a service. Bytes are those of whole frames.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficStatus {
+    pub connections: u64,
+    pub packets_to_server: u64,
+    pub bytes_to_server: u64,
+    pub packets_to_client: u64,
+    pub bytes_to_client: u64,
+}
+
+impl From<Traffic> for TrafficStatus {
+    fn from(traffic: Traffic) -> Self {
+        Self {
+            connections: traffic.flows,
+            packets_to_server: traffic.packets_to_server,
+            bytes_to_server: traffic.bytes_to_server,
+            packets_to_client: traffic.packets_to_client,
+            bytes_to_client: traffic.bytes_to_client,
+        }
+    }
 }
 
 impl Status {
@@ -146,6 +183,19 @@ impl Status {
                 .collect(),
             warnings,
         }
+    }
+
+    /// Fills in how many connections there are, by backend.
+    pub fn count(&mut self, connections: &BTreeMap<u32, u64>) {
+        for member in self.services.iter_mut().flat_map(|service| &mut service.members) {
+            let count = member.backend.and_then(|backend| connections.get(&backend));
+            member.connections = count.copied().unwrap_or(0);
+        }
+    }
+
+    /// In one line, as the admin socket says it.
+    pub fn to_json(&self) -> Answer {
+        serde_json::to_string(self).map_err(|error| format!("the status cannot be written: {error}"))
     }
 }
 
@@ -239,6 +289,9 @@ fn service_status(at: usize, service: &Service, steering: &Steering, dataplane: 
             standing: word.to_owned(),
             weight,
             reason: reason.map(ToString::to_string),
+            connections: 0,
+            traffic: dataplane.traffic(service.listen, server.address).unwrap_or_default().into(),
+            backend: dataplane.backend(service.listen, server.address),
         }
     });
     ServiceStatus {
@@ -251,6 +304,7 @@ fn service_status(at: usize, service: &Service, steering: &Steering, dataplane: 
             .master
             .map(|server| group.servers[server].name.clone()),
         epoch: dataplane.epoch(service.listen).unwrap_or(0),
+        refused: dataplane.refusals(service.listen).unwrap_or(0),
         members: members.collect(),
     }
 }

@@ -135,6 +135,11 @@ impl Dataplane {
         Some(self.applied.service(listen)?.service.epoch)
     }
 
+    /// Which backend a server is in the service at `listen`.
+    pub fn backend(&self, listen: SocketAddr, server: SocketAddr) -> Option<u32> {
+        self.applied.backend(listen, server).map(|(id, _)| id)
+    }
+
     /// What has gone through a server in the service at `listen`; nothing is known of a server that never was in it.
     pub fn traffic(&self, listen: SocketAddr, server: SocketAddr) -> Option<Traffic> {
         let (id, _) = self.applied.backend(listen, server)?;
