@@ -149,7 +149,7 @@ fn a_master_in_maintenance_is_refused() {
 fn orders(gateway: &Gateway, name: &str) -> Vec<[String; 3]> {
     let status = gateway.agent.status().unwrap();
     let orders = server(&status, name).unwrap()["overrides"].as_array().unwrap().clone();
-    let word = |order: &serde_json::Value, key: &str| order[key].as_str().unwrap().to_owned();
+    let word = |order: &Value, key: &str| order[key].as_str().unwrap().to_owned();
     orders.iter().map(|order| ["setting", "configured", "ordered"].map(|key| word(order, key))).collect()
 }
 

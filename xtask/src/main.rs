@@ -9,6 +9,7 @@ mod bench;
 mod bpf;
 mod build;
 mod clean_lab;
+mod fuzz;
 mod host;
 mod lint;
 mod process;
@@ -16,6 +17,7 @@ mod run;
 mod setup;
 mod summary;
 mod test;
+mod verifier;
 
 use std::process::ExitCode;
 
@@ -44,6 +46,10 @@ enum Command {
     Lint(lint::Args),
     /// Build and run a benchmark
     Bench(bench::Args),
+    /// Send random packets through the loaded programs and a plain model, and compare
+    Fuzz(fuzz::Args),
+    /// Compare what the programs cost the kernel with the figures in the repository
+    Verifier(verifier::Args),
     /// Remove what a killed lab left behind: namespaces, processes, pins
     CleanLab,
 }
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
             Command::Test(args) => test::command(&host, &args),
             Command::Lint(args) => lint::command(&host, &args),
             Command::Bench(args) => bench::command(&host, args),
+            Command::Fuzz(args) => fuzz::command(&host, args),
+            Command::Verifier(args) => verifier::command(&host, &args),
             Command::CleanLab => clean_lab::command(&host),
         };
         host.hand_back_target();

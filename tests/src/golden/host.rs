@@ -162,8 +162,10 @@ impl Executor for Host {
         self.tables.backends.clone_from(&world.backends);
         self.tables.capacity.set(world.capacity);
         for (service, slots) in (0..).zip(&world.slots) {
+            let entry = world.services.iter().find(|(_, entry)| entry.id == service);
+            let bank = entry.map_or(0, |(_, entry)| entry.bank);
             for (slot, id) in (0..).zip(slots) {
-                self.tables.slots.insert(limits::slot_index(service, 0, slot), *id);
+                self.tables.slots.insert(limits::slot_index(service, bank, slot), *id);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, MapData, PerCpuArray, PerCpuValues},
-    programs::{SchedClassifier, TestRun as _, TestRunOptions, Xdp},
+    programs::{ProgramInfo, SchedClassifier, TestRun as _, TestRunOptions, Xdp},
 };
 use redirector_common::{Backend, Counter, Flow, FlowKey, Service, ServiceKey, Traffic, limits, names};
 
@@ -39,7 +39,7 @@ fn nr_cpus(what: &str) -> usize {
 }
 
 /// The object that the agent carries, where the build has left it.
-fn object() -> Vec<u8> {
+pub(super) fn object() -> Vec<u8> {
     let path = env::var_os("REDIRECTOR_BPF").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bpf/redirector.bpf.o")),
         PathBuf::from,
@@ -75,12 +75,35 @@ impl Kernel {
 
     /// Instructions that the verifier has walked through.
     pub fn verified_instructions(&mut self) -> Option<u32> {
+        self.info().verified_instruction_count()
+    }
+
+    /// What the kernel tells about the program.
+    pub fn info(&mut self) -> ProgramInfo {
         match self.hook {
             Hook::Xdp => self.xdp().info(),
             Hook::Tc => self.tc().info(),
         }
         .expect("a loaded program has information")
-        .verified_instruction_count()
+    }
+
+    /// As [`Executor::reset`], with the fewest system calls: for the same services, over and over.
+    pub fn rewind(&mut self, world: &World) {
+        self.forget_flows();
+        let mut tickets = self.array::<u64>(names::TICKETS);
+        for (_, service) in &world.services {
+            tickets.set(service.id, 0, 0).expect("within the array");
+        }
+        self.update(world);
+    }
+
+    fn forget_flows(&mut self) {
+        let mut flows: HashMap<_, FlowKey, Flow> =
+            HashMap::try_from(self.ebpf.map_mut(names::FLOWS).expect("it is there")).expect("flows");
+        let keys: Vec<FlowKey> = flows.keys().collect::<Result<_, _>>().expect("keys");
+        for key in keys {
+            flows.remove(&key).expect("nobody else removes it");
+        }
     }
 
     fn xdp(&mut self) -> &mut Xdp {
@@ -98,12 +121,7 @@ impl Kernel {
 
 impl Executor for Kernel {
     fn reset(&mut self, world: &World) {
-        let mut flows: HashMap<_, FlowKey, Flow> =
-            HashMap::try_from(self.ebpf.map_mut(names::FLOWS).expect("it is there")).expect("flows");
-        let keys: Vec<FlowKey> = flows.keys().collect::<Result<_, _>>().expect("keys");
-        for key in keys {
-            flows.remove(&key).expect("nobody else removes it");
-        }
+        self.forget_flows();
         let mut tickets = self.array::<u64>(names::TICKETS);
         for service in 0..limits::SERVICES {
             tickets.set(service, 0, 0).expect("within the array");
@@ -136,15 +154,22 @@ impl Executor for Kernel {
         }
         let mut table = self.array::<u32>(names::SLOTS);
         for (service, slots) in (0..).zip(&world.slots) {
+            let bank = world.services.iter().find(|(_, entry)| entry.id == service);
+            let bank = bank.map_or(0, |(_, entry)| entry.bank);
             for (slot, id) in (0..).zip(slots) {
-                table.set(limits::slot_index(service, 0, slot), id, 0).expect("it fits");
+                table.set(limits::slot_index(service, bank, slot), id, 0).expect("it fits");
             }
         }
     }
 
     fn run(&mut self, frame: &[u8]) -> Option<(Class, Vec<u8>)> {
-        // An IPv4 frame without a whole IPv4 header is refused for socket buffers (net/bpf/test_run.c).
-        if self.hook == Hook::Tc && frame[12..14] == [0x08, 0x00] && frame.len() < 34 {
+        // A frame without a whole IP header of its kind is refused for socket buffers (net/bpf/test_run.c).
+        let shortest = match frame[12..14] {
+            [0x08, 0x00] => 14 + 20,
+            [0x86, 0xdd] => 14 + 40,
+            _ => 14,
+        };
+        if self.hook == Hook::Tc && frame.len() < shortest {
             return None;
         }
         let mut out = vec![0; frame.len() + 256];

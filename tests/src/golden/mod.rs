@@ -10,8 +10,11 @@
 
 pub mod cases;
 pub mod frame;
+pub mod fuzz;
 mod host;
 mod kernel;
+pub mod model;
+pub mod verifier;
 pub mod world;
 
 use std::collections::BTreeMap;
