@@ -48,7 +48,7 @@ pub struct Flow {
     pub ack: u32,
     /// Where packets of the reverse direction leave; zero in the forward one, which follows the backend.
     pub hop: Hop,
-    /// [`FlowState`] bits, the same in both entries.
+    /// [`FlowState`] bits, the same in both entries; but a fence that has been met is noted only in the entry that met it.
     pub state: u32,
     /// [`Flow::FORWARD`] or [`Flow::REVERSE`].
     pub direction: u32,

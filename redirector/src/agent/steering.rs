@@ -267,19 +267,13 @@ fn views(servers: &[ServerState]) -> Vec<ServerView> {
 /// What the maps say about the servers of a service.
 fn adopted_standings(config: &Config, service: usize, applied: &Applied) -> Vec<Standing> {
     let service = &config.services[service];
-    let entry = v4(service.listen).and_then(|listen| applied.services.get(&service_key(listen)));
+    let slots = applied.service(service.listen).map_or(&[][..], |entry| &entry.slots);
     let servers = config.groups.get(service.group).map_or(&[][..], |group| &group.servers);
     servers
         .iter()
         .map(|server| {
-            let backend = entry.zip(v4(server.address)).and_then(|(entry, address)| {
-                let found = applied.backends.iter().find(|(_, backend)| {
-                    backend.owner == entry.service.id + 1
-                        && backend.addr == (*address.ip()).into()
-                        && backend.port == address.port().to_be()
-                })?;
-                Some((entry.slots.contains(found.0), found.1.is_open()))
-            });
+            let backend = applied.backend(service.listen, server.address);
+            let backend = backend.map(|(id, backend)| (slots.contains(&id), backend.is_open()));
             match backend {
                 Some((true, _)) => {
                     Standing::Serving { weight: server.weight, note: Some(topology::Reason::NotHeard) }

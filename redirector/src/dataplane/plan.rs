@@ -144,18 +144,14 @@ pub fn plan(
 
 /// Frees those of the `idle` backends (named by no flow) that are fenced and no member of any service.
 pub fn retire(desired: &[DesiredService], applied: &Applied, idle: &BTreeSet<u32>) -> (Vec<Op>, Applied) {
-    let is_member = |backend: &Backend| {
-        desired.iter().any(|service| {
-            let owner = applied.services.get(&service_key(service.listen)).map(|entry| entry.service.id + 1);
-            owner == Some(backend.owner)
-                && service.members.iter().any(|member| {
-                    Addr::from(*member.address.ip()) == backend.addr
-                        && member.address.port().to_be() == backend.port
-                })
-        })
+    let of_service = |service: &DesiredService| {
+        let listen = service.listen.into();
+        let ids = service.members.iter().filter_map(|member| applied.backend(listen, member.address.into()));
+        ids.map(|(id, _)| id).collect::<Vec<_>>()
     };
+    let members: BTreeSet<u32> = desired.iter().flat_map(of_service).collect();
     let mut next = applied.clone();
-    next.backends.retain(|id, backend| backend.is_open() || !idle.contains(id) || is_member(backend));
+    next.backends.retain(|id, backend| backend.is_open() || !idle.contains(id) || members.contains(id));
     let freed = applied.backends.keys().filter(|id| !next.backends.contains_key(id));
     let ops = freed.map(|&id| Op::WriteBackend { id, backend: Backend::default() }).collect();
     (ops, next)
